@@ -1,0 +1,66 @@
+//! HMAC (FIPS 198-1) seen from a hash lane: the two hash states that a key comes down to. Process-local.
+
+use sha2::block_api::{compress256, compress512};
+use sha2::{Digest, Sha256, Sha512};
+use zeroize::Zeroizing;
+
+const INNER_PAD: u8 = 0x36;
+const OUTER_PAD: u8 = 0x5c;
+
+/// Initial hash value of SHA-256 (FIPS 180-4, 5.3.3).
+pub(crate) const SHA256_INIT: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// Initial hash value of SHA-512 (FIPS 180-4, 5.3.5).
+pub(crate) const SHA512_INIT: [u64; 8] = [
+    0x6a09_e667_f3bc_c908,
+    0xbb67_ae85_84ca_a73b,
+    0x3c6e_f372_fe94_f82b,
+    0xa54f_f53a_5f1d_36f1,
+    0x510e_527f_ade6_82d1,
+    0x9b05_688c_2b3e_6c1f,
+    0x1f83_d9ab_fb41_bd6b,
+    0x5be0_cd19_137e_2179,
+];
+
+/// SHA-256 states after the inner and the outer key pad.
+pub(crate) fn midstates_256(key: &[u8]) -> ([u32; 8], [u32; 8]) {
+    let mut block = Zeroizing::new([0_u8; 64]);
+    if key.len() > block.len() {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let state = |pad: u8| {
+        let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
+        let mut state = SHA256_INIT;
+        compress256(&mut state, std::slice::from_ref(&padded));
+        state
+    };
+    (state(INNER_PAD), state(OUTER_PAD))
+}
+
+/// SHA-512 states after the inner and the outer key pad.
+pub(crate) fn midstates_512(key: &[u8]) -> ([u64; 8], [u64; 8]) {
+    let mut block = Zeroizing::new([0_u8; 128]);
+    if key.len() > block.len() {
+        block[..64].copy_from_slice(&Sha512::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let state = |pad: u8| {
+        let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
+        let mut state = SHA512_INIT;
+        compress512(&mut state, std::slice::from_ref(&padded));
+        state
+    };
+    (state(INNER_PAD), state(OUTER_PAD))
+}

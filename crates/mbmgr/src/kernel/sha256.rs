@@ -1,0 +1,143 @@
+//! SHA-256 compression of several lanes, one message each. One generic body, called by the entries
+//! of `x86`. Nothing survives a crash here: a hash restarts with its job.
+
+use super::MAX_LANES;
+use super::word::WordVector;
+
+/// Bytes of a message block.
+const BLOCK: usize = 64;
+
+/// The round constants: the upper halves of the first 64 of SHA-512.
+pub(super) const K: [u32; 64] = {
+    let mut constants = [0_u32; 64];
+    let mut i = 0;
+    while i < 64 {
+        constants[i] = (super::sha512::K[i] >> 32) as u32;
+        i += 1;
+    }
+    constants
+};
+
+/// Lanes `first..first + count` of the state take in `blocks` blocks each.
+///
+/// # Safety
+/// As [`super::Kernels::sha256`], with `first + V::LANES <= MAX_LANES`, `1 <= count <= V::LANES`,
+/// and the instructions of `V` enabled in the caller.
+#[inline(always)]
+pub(super) unsafe fn body<V: WordVector<Word = u32>>(
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    first: usize,
+    count: usize,
+    blocks: usize,
+) {
+    debug_assert!((1..=V::LANES).contains(&count));
+    debug_assert!(first + V::LANES <= MAX_LANES && (1..=V::LANES).contains(&count));
+    // A register is always full: lanes beyond `count` hash the first lane's message, for nobody.
+    let mut from = [data[first]; 16];
+    from[..count].copy_from_slice(&data[first..first + count]);
+    // SAFETY: the caller's duties.
+    unsafe {
+        let mut words = [V::splat(0); 8];
+        for (word, row) in words.iter_mut().zip(state.iter()) {
+            *word = V::load(row.as_ptr().add(first));
+        }
+        for block in 0..blocks {
+            words = compress(words, V::load_block(&from, block * BLOCK));
+        }
+        for (word, row) in words.iter().zip(state.iter_mut()) {
+            word.store_first(row.as_mut_ptr().add(first), count);
+        }
+    }
+}
+
+/// # Safety
+/// The instructions of `V` are enabled in the caller.
+#[inline(always)]
+unsafe fn compress<V: WordVector<Word = u32>>(before: [V; 8], mut message: [V; 16]) -> [V; 8] {
+    // Spelled out: the compiler does not unroll loops of this size, and rolled ones keep all words
+    // in memory.
+    macro_rules! sixteen_times {
+        ($function:ident($($argument:expr),*)) => {
+            $function::<V, 0>($($argument),*);
+            $function::<V, 1>($($argument),*);
+            $function::<V, 2>($($argument),*);
+            $function::<V, 3>($($argument),*);
+            $function::<V, 4>($($argument),*);
+            $function::<V, 5>($($argument),*);
+            $function::<V, 6>($($argument),*);
+            $function::<V, 7>($($argument),*);
+            $function::<V, 8>($($argument),*);
+            $function::<V, 9>($($argument),*);
+            $function::<V, 10>($($argument),*);
+            $function::<V, 11>($($argument),*);
+            $function::<V, 12>($($argument),*);
+            $function::<V, 13>($($argument),*);
+            $function::<V, 14>($($argument),*);
+            $function::<V, 15>($($argument),*);
+        };
+    }
+    let mut state = before;
+    // SAFETY: the caller's duty.
+    unsafe {
+        sixteen_times!(round(&mut state, &message, 0));
+        let mut first = 16;
+        while first < K.len() {
+            sixteen_times!(extend_and_round(&mut state, &mut message, first));
+            first += 16;
+        }
+        for (word, before) in state.iter_mut().zip(before) {
+            *word = word.add(before);
+        }
+    }
+    state
+}
+
+/// Replaces message word `I` by the word sixteen rounds later, and does that word's round.
+///
+/// # Safety
+/// The instructions of `V` are enabled in the caller.
+#[inline(always)]
+unsafe fn extend_and_round<V: WordVector<Word = u32>, const I: usize>(
+    state: &mut [V; 8],
+    message: &mut [V; 16],
+    first: usize,
+) {
+    let (early, late) = (message[(I + 1) % 16], message[(I + 14) % 16]);
+    // SAFETY: the caller's duty.
+    unsafe {
+        let (e_1, e_2) = (early.rotate_right::<7>(), early.rotate_right::<18>());
+        let (l_1, l_2) = (late.rotate_right::<17>(), late.rotate_right::<19>());
+        let sigma_0 = e_1.xor3(e_2, early.shift_right::<3>());
+        let sigma_1 = l_1.xor3(l_2, late.shift_right::<10>());
+        message[I] = message[I].add(message[(I + 9) % 16]).add(sigma_0).add(sigma_1);
+        round::<V, I>(state, message, first);
+    }
+}
+
+/// Round `first + I`, `first` a multiple of 8. Words a to h stay where they are and change names: a
+/// is at `-I`, modulo 8.
+///
+/// # Safety
+/// The instructions of `V` are enabled in the caller.
+#[inline(always)]
+unsafe fn round<V: WordVector<Word = u32>, const I: usize>(
+    state: &mut [V; 8],
+    message: &[V; 16],
+    first: usize,
+) {
+    let at = |name: usize| (name + 16 - I) % 8;
+    let [a, b, c, d] = [state[at(0)], state[at(1)], state[at(2)], state[at(3)]];
+    let [e, f, g, h] = [state[at(4)], state[at(5)], state[at(6)], state[at(7)]];
+    // SAFETY: the caller's duty.
+    unsafe {
+        let (e_1, e_2) = (e.rotate_right::<6>(), e.rotate_right::<11>());
+        let (a_1, a_2) = (a.rotate_right::<2>(), a.rotate_right::<13>());
+        let sigma_1 = e_1.xor3(e_2, e.rotate_right::<25>());
+        let sigma_0 = a_1.xor3(a_2, a.rotate_right::<22>());
+        let early = h.add(message[I].add(V::splat(K[first + I])));
+        let t = early.add(e.choose(f, g)).add(sigma_1);
+        state[at(3)] = d.add(t);
+        state[at(7)] = t.add(sigma_0.add(a.majority(b, c)));
+    }
+}

@@ -1,0 +1,398 @@
+//! Tests of the kernels: one set of claims, generic over the backend, mounted once per backend. The
+//! oracle is the RustCrypto crates and the published vectors. Nothing here outlives the test.
+
+use core::sync::atomic::Ordering;
+
+use aes::cipher::block_padding::NoPadding;
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, StreamCipher};
+use sha2::block_api::{compress256, compress512};
+use zerocopy::FromZeros;
+
+use super::{Backend, Kernels, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP, expand_key};
+use crate::journal::{LOG_CHAIN, Log};
+use crate::layout::{Journal, LOG_SLOTS};
+
+mod published;
+
+/// Bytes that differ from place to place and from seed to seed.
+fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn block(seed: u64) -> [u8; 16] {
+    bytes(16, seed).try_into().expect("16 bytes")
+}
+
+/// A journal of our own, in no segment.
+struct Memory(Box<Journal>);
+
+impl Memory {
+    fn new() -> Memory {
+        Memory(Box::new(Journal::new_zeroed()))
+    }
+
+    fn log(&self) -> Log<'_> {
+        Log::new(&self.0)
+    }
+
+    fn steps(&self) -> usize {
+        usize::try_from(self.0.step.load(Ordering::Relaxed)).expect("a small number")
+    }
+
+    fn slot(&self, k: usize) -> Vec<u8> {
+        let words = &self.0.log[k % LOG_SLOTS];
+        words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect()
+    }
+}
+
+/// Encrypts with the RustCrypto crates.
+fn cbc_encrypted(key: &[u8], iv: &[u8; 16], data: &[u8]) -> Vec<u8> {
+    let mut out = data.to_vec();
+    macro_rules! by {
+        ($aes:ty) => {
+            cbc::Encryptor::<$aes>::new_from_slices(key, iv)
+                .expect("lengths fit")
+                .encrypt_padded::<NoPadding>(&mut out, data.len())
+                .map(|_| ())
+        };
+    }
+    let encrypted = match key.len() {
+        16 => by!(aes::Aes128),
+        24 => by!(aes::Aes192),
+        _ => by!(aes::Aes256),
+    };
+    encrypted.expect("whole blocks");
+    out
+}
+
+/// Decrypts with the RustCrypto crates.
+fn cbc_decrypted(key: &[u8], iv: &[u8; 16], data: &[u8]) -> Vec<u8> {
+    let mut out = data.to_vec();
+    macro_rules! by {
+        ($aes:ty) => {
+            cbc::Decryptor::<$aes>::new_from_slices(key, iv)
+                .expect("lengths fit")
+                .decrypt_padded::<NoPadding>(&mut out)
+                .map(|_| ())
+        };
+    }
+    let decrypted = match key.len() {
+        16 => by!(aes::Aes128),
+        24 => by!(aes::Aes192),
+        _ => by!(aes::Aes256),
+    };
+    decrypted.expect("whole blocks");
+    out
+}
+
+/// The key stream of the RustCrypto crates, on `data`.
+fn ctr_applied(key: &[u8], counter: &[u8; 16], data: &[u8]) -> Vec<u8> {
+    let mut out = data.to_vec();
+    macro_rules! by {
+        ($aes:ty) => {
+            ctr::Ctr128BE::<$aes>::new_from_slices(key, counter)
+                .expect("lengths fit")
+                .apply_keystream(&mut out)
+        };
+    }
+    match key.len() {
+        16 => by!(aes::Aes128),
+        24 => by!(aes::Aes192),
+        _ => by!(aes::Aes256),
+    }
+    out
+}
+
+fn schedules(key: &[u8]) -> (Schedule, Schedule) {
+    expand_key(key).expect("a key length of AES")
+}
+
+/// Lanes of CBC encrypt, each with its own key, chaining value and data.
+struct Batch {
+    keys: Vec<Vec<u8>>,
+    chains: Vec<[u8; 16]>,
+    data: Vec<Vec<u8>>,
+    lane_keys: Box<LaneKeys>,
+    rounds: u32,
+}
+
+impl Batch {
+    fn new(count: usize, key_len: usize, len: usize) -> Batch {
+        let seed = (count * 1000 + key_len) as u64;
+        let keys: Vec<_> = (0..count).map(|l| bytes(key_len, seed + l as u64)).collect();
+        let mut lane_keys = Box::new(LaneKeys::new());
+        let mut rounds = 0;
+        for (lane, key) in keys.iter().enumerate() {
+            let (encrypt, _) = schedules(key);
+            lane_keys.set(lane, &encrypt);
+            rounds = encrypt.rounds;
+        }
+        Batch {
+            keys,
+            chains: (0..count).map(|l| block(seed + 100 + l as u64)).collect(),
+            data: (0..count).map(|l| bytes(len, seed + 200 + l as u64)).collect(),
+            lane_keys,
+            rounds,
+        }
+    }
+
+    /// Runs the kernel and checks output and chaining value of every lane.
+    fn check(&self, kernels: Kernels, in_place: bool, log: Option<&Log<'_>>) {
+        let len = self.data[0].len();
+        // Guard bytes around each output: nothing may be written outside.
+        let mut outputs: Vec<Vec<u8>> = self.data.iter().map(|_| vec![0xa5; len + 128]).collect();
+        let mut lanes = Vec::new();
+        for (lane, output) in outputs.iter_mut().enumerate() {
+            if in_place {
+                output[64..64 + len].copy_from_slice(&self.data[lane]);
+            }
+            let dst = output[64..].as_mut_ptr();
+            let src = if in_place { dst.cast_const() } else { self.data[lane].as_ptr() };
+            lanes.push(Lane { src, dst, chain: self.chains[lane] });
+        }
+        let (keys, rounds) = (&self.lane_keys, self.rounds);
+        // SAFETY: buffers of `len` bytes, disjoint from lane to lane; keys of `rounds` rounds.
+        unsafe { kernels.cbc_encrypt(&mut lanes, keys, rounds, len, log) };
+        for (l, output) in outputs.iter().enumerate() {
+            let expected = cbc_encrypted(&self.keys[l], &self.chains[l], &self.data[l]);
+            assert_eq!(&output[64..64 + len], expected, "lane {l} of {}", outputs.len());
+            assert!(output[..64].iter().chain(&output[64 + len..]).all(|&b| b == 0xa5));
+            assert_eq!(lanes[l].chain, expected[len - 16..], "chaining value of lane {l}");
+        }
+    }
+}
+
+fn cbc_encrypt_matches_oracle(kernels: Kernels) {
+    for count in 1..=MAX_LANES {
+        for key_len in [16, 24, 32] {
+            for len in [16, 64, 272] {
+                let batch = Batch::new(count, key_len, len);
+                for in_place in [false, true] {
+                    batch.check(kernels, in_place, None);
+                    batch.check(kernels, in_place, Some(&Memory::new().log()));
+                }
+            }
+        }
+    }
+}
+
+/// In place, every slot of the log holds exactly the inputs of its step, of every lane.
+fn cbc_encrypt_log_holds_inputs(kernels: Kernels) {
+    for count in 1..=MAX_LANES {
+        for steps in [1, 3, LOG_SLOTS, LOG_SLOTS + 3] {
+            let memory = Memory::new();
+            let dummy =
+                [Lane { src: core::ptr::null(), dst: core::ptr::null_mut(), chain: [0; 16] }; 16];
+            let step = kernels.cbc_encrypt_step(&dummy[..count]);
+            let batch = Batch::new(count, 16, steps * step);
+            batch.check(kernels, true, Some(&memory.log()));
+            assert_eq!(memory.steps(), steps);
+            for k in steps.saturating_sub(LOG_SLOTS)..steps {
+                for (lane, data) in batch.data.iter().enumerate() {
+                    let kept = &memory.slot(k)[lane * step..][..step];
+                    assert_eq!(kept, &data[k * step..][..step], "step {k}, lane {lane} of {count}");
+                }
+            }
+        }
+    }
+}
+
+/// Lengths around every width of the wide kernels.
+fn wide_lengths() -> impl Iterator<Item = usize> {
+    (0..=40)
+        .chain([47, 48, 49, 63, 64, 65, 79, 80, 96, 112, 127, 128, 144, 192, 240, 255, 256, 272])
+        .chain([320, 368, 383, 384, 448, 496, 511, 512, 513, 528, 560, 1008, 1023, 1024, 1040])
+        .chain([1536, 1999, 2047, 2048, 2064, 4000, 4096])
+}
+
+/// What a wide kernel is asked for.
+struct Wide<'a> {
+    data: &'a [u8],
+    expected: &'a [u8],
+}
+
+impl Wide<'_> {
+    /// Runs `kernel(src, dst)` and checks output and guards, and with a log every step's input.
+    fn check(
+        &self,
+        in_place: bool,
+        logged: bool,
+        kernel: impl FnOnce(*const u8, *mut u8, Option<&Log<'_>>),
+    ) -> Memory {
+        let len = self.data.len();
+        let memory = Memory::new();
+        let mut output = vec![0xa5; len + 128];
+        if in_place {
+            output[64..64 + len].copy_from_slice(self.data);
+        }
+        let dst = output[64..].as_mut_ptr();
+        let src = if in_place { dst.cast_const() } else { self.data.as_ptr() };
+        if logged {
+            kernel(src, dst, Some(&memory.log()));
+        } else {
+            kernel(src, dst, None);
+        }
+        assert!(output[64..64 + len] == *self.expected, "length {len}, in place: {in_place}");
+        assert!(output[..64].iter().chain(&output[64 + len..]).all(|&b| b == 0xa5));
+        let steps = if logged { len.div_ceil(WIDE_STEP) } else { 0 };
+        assert_eq!(memory.steps(), steps);
+        for k in steps.saturating_sub(LOG_SLOTS)..steps {
+            let input = &self.data[k * WIDE_STEP..len.min((k + 1) * WIDE_STEP)];
+            assert_eq!(&memory.slot(k)[..input.len()], input, "step {k} of length {len}");
+        }
+        memory
+    }
+}
+
+fn cbc_decrypt_matches_oracle(kernels: Kernels) {
+    for len in wide_lengths().filter(|len| len % 16 == 0) {
+        for key_len in [16, 24, 32] {
+            let seed = (len * 100 + key_len) as u64;
+            let (key, iv, data) = (bytes(key_len, seed), block(seed + 1), bytes(len, seed + 2));
+            let expected = cbc_decrypted(&key, &iv, &data);
+            let (_, decrypt) = schedules(&key);
+            for (in_place, logged) in [(false, false), (false, true), (true, false), (true, true)] {
+                let mut chain = iv;
+                let wide = Wide { data: &data, expected: &expected };
+                let memory = wide.check(in_place, logged, |src, dst, log| {
+                    // SAFETY: buffers of `len` bytes, the same or disjoint.
+                    unsafe { kernels.cbc_decrypt(&decrypt, src, dst, len, &mut chain, log) }
+                });
+                let before = |end: usize| if end == 0 { &iv[..] } else { &data[end - 16..end] };
+                assert_eq!(chain, before(len), "chaining value after {len} bytes");
+                for k in memory.steps().saturating_sub(LOG_SLOTS)..memory.steps() {
+                    let kept = &memory.slot(k)[LOG_CHAIN..][..16];
+                    assert_eq!(kept, before(k * WIDE_STEP), "chaining value of step {k}");
+                }
+            }
+        }
+    }
+}
+
+fn ctr_matches_oracle(kernels: Kernels) {
+    for len in wide_lengths() {
+        for key_len in [16, 24, 32] {
+            let seed = (len * 100 + key_len) as u64;
+            let (key, data) = (bytes(key_len, seed), bytes(len, seed + 2));
+            let (encrypt, _) = schedules(&key);
+            let wrap = |before: u128| u128::from(u64::MAX).wrapping_sub(before).to_be_bytes();
+            let full = |before: u128| (u128::MAX - before).to_be_bytes();
+            let counters = [block(seed), wrap(0), wrap(1), wrap(3), wrap(31), wrap(32), wrap(40)];
+            for counter in counters.into_iter().chain([full(0), full(5), full(33)]) {
+                let expected = ctr_applied(&key, &counter, &data);
+                for (in_place, logged) in
+                    [(false, false), (false, true), (true, false), (true, true)]
+                {
+                    Wide { data: &data, expected: &expected }.check(
+                        in_place,
+                        logged,
+                        |src, dst, log| {
+                            // SAFETY: buffers of `len` bytes, the same or disjoint.
+                            unsafe { kernels.ctr(&encrypt, src, dst, len, &counter, log) }
+                        },
+                    );
+                }
+            }
+        }
+    }
+}
+
+macro_rules! hash_matches_oracle {
+    ($name:ident, $word:ty, $block:literal, $kernel:ident, $compress:ident) => {
+        fn $name(kernels: Kernels) {
+            for active in 0..=MAX_LANES {
+                for blocks in [0, 1, 2, 3, 5, 17] {
+                    let seed = (active * 100 + blocks) as u64;
+                    // One byte off: no alignment may be assumed.
+                    let messages: Vec<Vec<u8>> = (0..active)
+                        .map(|lane| bytes(blocks * $block + 1, seed + lane as u64))
+                        .collect();
+                    let mut data = [core::ptr::null(); MAX_LANES];
+                    for (pointer, message) in data.iter_mut().zip(&messages) {
+                        *pointer = message[1..].as_ptr();
+                    }
+                    let start: [[$word; MAX_LANES]; 8] = core::array::from_fn(|word| {
+                        core::array::from_fn(|lane| {
+                            let bytes = block(seed + (word * 16 + lane) as u64);
+                            let word = bytes[..size_of::<$word>()].try_into().expect("a word");
+                            <$word>::from_le_bytes(word)
+                        })
+                    });
+                    let mut state = start;
+                    // SAFETY: the active lanes have `blocks` blocks.
+                    unsafe { kernels.$kernel(&mut state, &data, active, blocks) };
+                    for lane in 0..MAX_LANES {
+                        let mut expected: [$word; 8] =
+                            core::array::from_fn(|word| start[word][lane]);
+                        if lane < active {
+                            for block in messages[lane][1..].as_chunks::<$block>().0 {
+                                $compress(&mut expected, &[*block]);
+                            }
+                        }
+                        let got: [$word; 8] = core::array::from_fn(|word| state[word][lane]);
+                        assert_eq!(got, expected, "lane {lane} of {active}, {blocks} blocks");
+                    }
+                }
+            }
+        }
+    };
+}
+
+hash_matches_oracle!(sha256_matches_oracle, u32, 64, sha256, compress256);
+hash_matches_oracle!(sha512_matches_oracle, u64, 128, sha512, compress512);
+
+/// Mounts the claims on one backend; `backends_are_mounted` says when the machine lacks it.
+macro_rules! mount {
+    ($module:ident, $claims:tt) => {
+        mod $module {
+            mount!(@ $module, $claims);
+        }
+    };
+    (@ $module:ident, [$($claim:ident)*]) => {
+        $(
+            #[test]
+            fn $claim() {
+                let backend = stringify!($module).parse().expect("the name of a backend");
+                match super::Kernels::new(backend) {
+                    Some(kernels) => super::$claim(kernels),
+                    None => eprintln!("not checked: this machine has no {backend}"),
+                }
+            }
+        )*
+    };
+}
+
+macro_rules! mount_all {
+    ($claims:tt) => {
+        mount!(portable, $claims);
+        mount!(aesni, $claims);
+        mount!(vaes256, $claims);
+        mount!(vaes512, $claims);
+    };
+}
+
+mount_all!([
+    cbc_encrypt_matches_oracle
+    cbc_encrypt_log_holds_inputs
+    cbc_decrypt_matches_oracle
+    ctr_matches_oracle
+    sha256_matches_oracle
+    sha512_matches_oracle
+]);
+
+#[test]
+fn names_of_backends_parse_back() {
+    for backend in Backend::ALL {
+        assert_eq!(backend.to_string().parse(), Ok(backend));
+    }
+    let error = "avx10".parse::<Backend>().expect_err("no such backend");
+    assert!(error.to_string().contains("avx10") && error.to_string().contains("vaes512"));
+    assert!(Backend::available().contains(&Backend::best()));
+}

@@ -1,0 +1,271 @@
+//! The entries of the x86 kernels: the only functions that carry `target_feature`, each a few lines
+//! that instantiate a generic body, and the detection behind them. Called by `Kernels`, whose
+//! existence proves the detection. Wide entries clear the upper register halves when they return
+//! (the compiler emits `vzeroupper`).
+
+use super::word::{U32x8, U32x8Vl, U32x16, U64x4, U64x4Vl, U64x8, WordVector};
+use super::{MAX_LANES, sha_ni, sha256, sha512};
+
+/// Up to so many lanes, SHA-NI is faster than eight lanes with AVX2.
+const SHA_NI_BEATS_AVX2: usize = 8;
+/// Up to so many lanes, SHA-NI is faster than eight lanes with AVX-512VL.
+const SHA_NI_BEATS_X8: usize = 4;
+
+pub(super) fn has_aes_ni() -> bool {
+    is_x86_feature_detected!("aes")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1")
+}
+
+pub(super) fn has_vaes256() -> bool {
+    has_aes_ni() && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes")
+}
+
+pub(super) fn has_vaes512() -> bool {
+    has_vaes256()
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("vpclmulqdq")
+}
+
+pub(super) fn has_sha_ni() -> bool {
+    is_x86_feature_detected!("sha")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1")
+}
+
+/// The instance of `$entry` for the number of lanes: a partial set runs at its own width.
+macro_rules! by_lanes {
+    ($vector:ty, $entry:ident, $lanes:ident, $arguments:tt) => {
+        by_lanes!(@ $vector, $entry, $lanes, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    (@ $vector:ty, $entry:ident, $lanes:ident, $arguments:tt, $($count:literal)*) => {
+        match $lanes.len() {
+            $($count => {
+                $entry::<$count, { usize::div_ceil($count, <$vector>::BLOCKS) }> $arguments
+            })*
+            _ => {}
+        }
+    };
+}
+
+/// The AES entries of one backend: registers of `$vector`, instructions `$features`.
+macro_rules! aes_entries {
+    ($module:ident, $features:literal, $vector:ty) => {
+        pub(super) mod $module {
+            use core::arch::x86_64::*;
+
+            use crate::journal::Log;
+            use crate::kernel::block::BlockVector;
+            use crate::kernel::{BLOCK, Lane, LaneKeys, Schedule, cbc_decrypt, cbc_encrypt, ctr};
+
+            /// # Safety
+            /// As `Kernels::cbc_encrypt`, with the instructions of this backend.
+            #[inline]
+            pub(in crate::kernel) unsafe fn cbc_encrypt(
+                lanes: &mut [Lane],
+                keys: &LaneKeys,
+                rounds: u32,
+                len: usize,
+                log: Option<&Log<'_>>,
+            ) {
+                // SAFETY: the caller's duties.
+                unsafe { by_lanes!($vector, run_lanes, lanes, (lanes, keys, rounds, len, log)) }
+            }
+
+            /// # Safety
+            /// As `cbc_encrypt`, with `LANES` lanes.
+            #[target_feature(enable = $features)]
+            unsafe fn run_lanes<const LANES: usize, const REGISTERS: usize>(
+                lanes: &mut [Lane],
+                keys: &LaneKeys,
+                rounds: u32,
+                len: usize,
+                log: Option<&Log<'_>>,
+            ) {
+                // SAFETY: the caller's duties. A body each with and without the log.
+                unsafe {
+                    if log.is_some() {
+                        cbc_encrypt::body::<$vector, LANES, REGISTERS>(
+                            lanes, keys, rounds, len, log,
+                        );
+                    } else {
+                        cbc_encrypt::body::<$vector, LANES, REGISTERS>(
+                            lanes, keys, rounds, len, None,
+                        );
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As `Kernels::cbc_decrypt`, with the instructions of this backend.
+            #[target_feature(enable = $features)]
+            pub(in crate::kernel) unsafe fn cbc_decrypt(
+                key: &Schedule,
+                src: *const u8,
+                dst: *mut u8,
+                len: usize,
+                chain: &mut [u8; BLOCK],
+                log: Option<&Log<'_>>,
+            ) {
+                // SAFETY: the caller's duties.
+                unsafe {
+                    match key.rounds {
+                        ..=10 => cbc_decrypt::body::<$vector, 10>(key, src, dst, len, chain, log),
+                        11..=12 => cbc_decrypt::body::<$vector, 12>(key, src, dst, len, chain, log),
+                        _ => cbc_decrypt::body::<$vector, 14>(key, src, dst, len, chain, log),
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As `Kernels::ctr`, with the instructions of this backend.
+            #[target_feature(enable = $features)]
+            pub(in crate::kernel) unsafe fn ctr(
+                key: &Schedule,
+                src: *const u8,
+                dst: *mut u8,
+                len: usize,
+                counter: &[u8; BLOCK],
+                log: Option<&Log<'_>>,
+            ) {
+                // SAFETY: the caller's duties.
+                unsafe {
+                    match key.rounds {
+                        ..=10 => ctr::body::<$vector, 10>(key, src, dst, len, counter, log),
+                        11..=12 => ctr::body::<$vector, 12>(key, src, dst, len, counter, log),
+                        _ => ctr::body::<$vector, 14>(key, src, dst, len, counter, log),
+                    }
+                }
+            }
+        }
+    };
+}
+
+aes_entries!(aes_ni, "aes,ssse3,sse4.1", __m128i);
+aes_entries!(vaes256, "aes,avx2,vaes", __m256i);
+aes_entries!(vaes512, "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i);
+
+/// The hash entries of one instruction set: `$lanes` lanes from `first`.
+macro_rules! hash_entry {
+    ($name:ident, $features:literal, $hash:ident, $vector:ty) => {
+        /// # Safety
+        /// As the generic body, with the instructions enabled here.
+        #[target_feature(enable = $features)]
+        unsafe fn $name(
+            state: &mut [[<$vector as WordVector>::Word; MAX_LANES]; 8],
+            data: &[*const u8; MAX_LANES],
+            first: usize,
+            count: usize,
+            blocks: usize,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe { $hash::body::<$vector>(state, data, first, count, blocks) }
+        }
+    };
+}
+
+hash_entry!(sha256_x8_avx2, "avx2", sha256, U32x8);
+hash_entry!(sha256_x8, "avx512f,avx512bw,avx512dq,avx512vl", sha256, U32x8Vl);
+hash_entry!(sha256_x16, "avx512f,avx512bw,avx512dq,avx512vl", sha256, U32x16);
+hash_entry!(sha512_x4_avx2, "avx2", sha512, U64x4);
+hash_entry!(sha512_x4, "avx512f,avx512bw,avx512dq,avx512vl", sha512, U64x4Vl);
+hash_entry!(sha512_x8, "avx512f,avx512bw,avx512dq,avx512vl", sha512, U64x8);
+
+/// # Safety
+/// As `Kernels::sha256`; SHA-NI is there.
+pub(super) unsafe fn sha256_sha_ni(
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    // SAFETY: the caller's duties.
+    unsafe { sha_ni::sha256(state, data, 0, active, blocks) }
+}
+
+/// # Safety
+/// As `Kernels::sha256`; AVX2 is there, and SHA-NI if `sha_ni`.
+pub(super) unsafe fn sha256_avx2(
+    sha_ni: bool,
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    let mut first = 0;
+    while first < active {
+        let count = (active - first).min(8);
+        // SAFETY: the caller's duties.
+        unsafe {
+            if sha_ni && count <= SHA_NI_BEATS_AVX2 {
+                sha_ni::sha256(state, data, first, count, blocks);
+            } else {
+                sha256_x8_avx2(state, data, first, count, blocks);
+            }
+        }
+        first += count;
+    }
+}
+
+/// # Safety
+/// As `Kernels::sha256`; AVX-512 is there, and SHA-NI if `sha_ni`.
+pub(super) unsafe fn sha256_avx512(
+    sha_ni: bool,
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    // SAFETY: the caller's duties.
+    unsafe {
+        match active {
+            0 => {}
+            1..=SHA_NI_BEATS_X8 if sha_ni => sha_ni::sha256(state, data, 0, active, blocks),
+            1..=8 => sha256_x8(state, data, 0, active, blocks),
+            _ => sha256_x16(state, data, 0, active, blocks),
+        }
+    }
+}
+
+/// # Safety
+/// As `Kernels::sha512`; AVX2 is there.
+pub(super) unsafe fn sha512_avx2(
+    state: &mut [[u64; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    let mut first = 0;
+    while first < active {
+        let count = (active - first).min(4);
+        // SAFETY: the caller's duties.
+        unsafe { sha512_x4_avx2(state, data, first, count, blocks) };
+        first += count;
+    }
+}
+
+/// # Safety
+/// As `Kernels::sha512`; AVX-512 is there.
+pub(super) unsafe fn sha512_avx512(
+    state: &mut [[u64; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    let mut first = 0;
+    while first < active {
+        let count = (active - first).min(8);
+        // SAFETY: the caller's duties.
+        unsafe {
+            if count <= 4 {
+                sha512_x4(state, data, first, count, blocks);
+            } else {
+                sha512_x8(state, data, first, count, blocks);
+            }
+        }
+        first += count;
+    }
+}

@@ -1,0 +1,326 @@
+//! A lane group of a hash and its HMAC: every lane a job, the kernel advances them side by side.
+//!
+//! A job passes up to three stages: its whole blocks straight from the source, its padded end from a
+//! scratch of the lane, and for HMAC the outer block. Nothing is journaled: the source stays as it is,
+//! so a job that a crash interrupts starts over.
+#![expect(
+    unsafe_code,
+    reason = "calls the kernels, which take raw pointers, and copies digests out"
+)]
+
+use std::ptr;
+
+use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
+
+use crate::hmac::{SHA256_INIT, SHA512_INIT};
+use crate::kernel::{Kernels, MAX_LANES};
+use crate::keys::Material;
+
+use super::{Entry, Hall, States};
+
+/// State words of one lane each, transposed for the kernels.
+type Columns<W> = [[W; MAX_LANES]; 8];
+
+/// The states after the inner and the outer pad of an HMAC key.
+type Midstates<'a, W> = (&'a [W; 8], &'a [W; 8]);
+
+/// What differs between the hashes.
+pub(super) trait Hash {
+    type Word: DefaultIsZeroes;
+    const INIT: [Self::Word; 8];
+    /// Bytes of a block.
+    const BLOCK: usize;
+    /// Bytes of the length at the end of the padding (FIPS 180-4, 5.1).
+    const LENGTH: usize;
+
+    /// Advances the first `active` lanes by `blocks` blocks each.
+    ///
+    /// # Safety
+    /// `data` leads to that many readable bytes in each of them.
+    unsafe fn compress(
+        kernels: Kernels,
+        state: &mut Columns<Self::Word>,
+        data: &[*const u8; MAX_LANES],
+        active: usize,
+        blocks: usize,
+    );
+    /// The states after the inner and the outer pad of a key for this hash.
+    fn midstates(material: &Material) -> Option<Midstates<'_, Self::Word>>;
+    /// Appends a word, big-endian.
+    fn put(word: Self::Word, into: &mut [u8]);
+}
+
+/// SHA-256 and HMAC-SHA-256.
+pub(super) struct Sha256;
+
+impl Hash for Sha256 {
+    type Word = u32;
+    const INIT: [u32; 8] = SHA256_INIT;
+    const BLOCK: usize = 64;
+    const LENGTH: usize = 8;
+
+    #[inline(always)]
+    unsafe fn compress(
+        kernels: Kernels,
+        state: &mut Columns<u32>,
+        data: &[*const u8; MAX_LANES],
+        active: usize,
+        blocks: usize,
+    ) {
+        // SAFETY: the caller's duty is the same.
+        unsafe { kernels.sha256(state, data, active, blocks) }
+    }
+
+    fn midstates(material: &Material) -> Option<Midstates<'_, u32>> {
+        match material {
+            Material::Hmac256 { inner, outer } => Some((inner, outer)),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn put(word: u32, into: &mut [u8]) {
+        into.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// SHA-512 and HMAC-SHA-512.
+pub(super) struct Sha512;
+
+impl Hash for Sha512 {
+    type Word = u64;
+    const INIT: [u64; 8] = SHA512_INIT;
+    const BLOCK: usize = 128;
+    const LENGTH: usize = 16;
+
+    #[inline(always)]
+    unsafe fn compress(
+        kernels: Kernels,
+        state: &mut Columns<u64>,
+        data: &[*const u8; MAX_LANES],
+        active: usize,
+        blocks: usize,
+    ) {
+        // SAFETY: the caller's duty is the same.
+        unsafe { kernels.sha512(state, data, active, blocks) }
+    }
+
+    fn midstates(material: &Material) -> Option<Midstates<'_, u64>> {
+        match material {
+            Material::Hmac512 { inner, outer } => Some((inner, outer)),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn put(word: u64, into: &mut [u8]) {
+        into.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// Two blocks of the larger hash: the longest padded end.
+type Scratch = [u8; 256];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Whole blocks of the source.
+    Source,
+    /// The padded end, in the scratch.
+    End,
+    /// The outer block of HMAC, in the scratch.
+    Outer,
+}
+
+struct Ticket<W> {
+    position: u64,
+    key: Option<u32>,
+    stage: Stage,
+    /// Blocks to go in this stage.
+    left: usize,
+    /// Blocks of the stage [`Stage::End`].
+    end: usize,
+    /// The state to go on from in the stage [`Stage::Outer`], if there is one.
+    outer: Option<[W; 8]>,
+    dst: *mut u8,
+    digest: usize,
+    /// On the heap, so that the kernels' pointers stay valid when a ticket moves.
+    scratch: Box<Zeroizing<Scratch>>,
+}
+
+/// Lanes 0..used hold jobs; there are no gaps.
+pub(super) struct HashGroup<H: Hash> {
+    capacity: usize,
+    used: usize,
+    state: Columns<H::Word>,
+    data: [*const u8; MAX_LANES],
+    tickets: [Ticket<H::Word>; MAX_LANES],
+}
+
+// SAFETY: the pointers lead into the segment that the manager around this group keeps mapped, or into
+// the tickets' own boxes; nothing of them belongs to a thread.
+unsafe impl<H: Hash> Send for HashGroup<H> where H::Word: Send {}
+
+impl<H: Hash> Drop for HashGroup<H> {
+    fn drop(&mut self) {
+        // States of HMAC jobs follow from their keys.
+        self.state.as_flattened_mut().zeroize();
+        for ticket in &mut self.tickets {
+            ticket.outer.zeroize();
+        }
+    }
+}
+
+impl<H: Hash> HashGroup<H> {
+    pub(super) fn new(capacity: usize) -> Self {
+        HashGroup {
+            capacity,
+            used: 0,
+            state: [[H::Word::default(); MAX_LANES]; 8],
+            data: [ptr::null(); MAX_LANES],
+            tickets: std::array::from_fn(|_| Ticket {
+                position: 0,
+                key: None,
+                stage: Stage::Source,
+                left: 0,
+                end: 0,
+                outer: None,
+                dst: ptr::null_mut(),
+                digest: 0,
+                scratch: Box::new(Zeroizing::new([0; 256])),
+            }),
+        }
+    }
+
+    /// Puts a job into the next lane; true if that was the last free one.
+    pub(super) fn push(&mut self, hall: &mut Hall<'_>, entry: &Entry<'_>) -> bool {
+        let (lane, job) = (self.used, entry.job);
+        let key = job.key.map(|_| entry.key);
+        let midstates = key.and_then(|key| hall.keys.material(key)).and_then(H::midstates);
+        let (init, outer) = match midstates {
+            Some((inner, outer)) => (inner, Some(*outer)),
+            None => (&H::INIT, None),
+        };
+        for (row, word) in self.state.iter_mut().zip(init) {
+            row[lane] = *word;
+        }
+
+        let src = hall.region.address(job.src).as_ptr().cast_const();
+        #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
+        let len = job.len as usize;
+        let (blocks, rest) = (len / H::BLOCK, len % H::BLOCK);
+        let prefix = if outer.is_some() { H::BLOCK } else { 0 };
+        let ticket = &mut self.tickets[lane];
+        // SAFETY: `Job::check` found the job's `len` bytes at `src` in the arena, which the region keeps
+        // mapped; the scratch is longer than a block and memory of ours.
+        unsafe {
+            let from = src.add(len - rest);
+            ptr::copy_nonoverlapping(from, ticket.scratch.as_mut_ptr(), rest);
+        }
+        ticket.end = pad::<H>(&mut ticket.scratch, rest, prefix + len);
+        ticket.position = entry.position;
+        ticket.key = key;
+        ticket.outer = outer;
+        ticket.dst = hall.region.address(job.dst).as_ptr();
+        ticket.digest = job.digest_bytes();
+        if blocks > 0 {
+            (ticket.stage, ticket.left, self.data[lane]) = (Stage::Source, blocks, src);
+        } else {
+            (ticket.stage, ticket.left) = (Stage::End, ticket.end);
+            self.data[lane] = ticket.scratch.as_ptr();
+        }
+        self.used += 1;
+        self.used == self.capacity
+    }
+
+    /// Advances all lanes until at least one job ends.
+    pub(super) fn run(&mut self, kernels: Kernels, hall: &mut Hall<'_>, states: &mut States) {
+        let before = self.used;
+        while self.used > 0 && self.used == before {
+            self.advance(kernels);
+            let mut lane = 0;
+            while lane < self.used {
+                if self.tickets[lane].left > 0 || self.next_stage(lane) {
+                    lane += 1;
+                    continue;
+                }
+                self.write_digest(lane);
+                let ticket = &self.tickets[lane];
+                states.done(hall, ticket.position, ticket.key);
+                self.remove(lane);
+            }
+        }
+    }
+
+    /// Advances all lanes by the blocks that the nearest to its stage's end has left.
+    fn advance(&mut self, kernels: Kernels) {
+        let tickets = &mut self.tickets[..self.used];
+        let blocks = tickets.iter().map(|ticket| ticket.left).min().unwrap_or(0);
+        // SAFETY: each lane's pointer leads to `left` blocks: of the source, which `Job::check` found in
+        // the arena, or of the ticket's scratch.
+        unsafe { H::compress(kernels, &mut self.state, &self.data, self.used, blocks) };
+        for (ticket, data) in tickets.iter_mut().zip(&mut self.data) {
+            ticket.left -= blocks;
+            *data = data.wrapping_add(blocks * H::BLOCK);
+        }
+    }
+
+    /// Takes a lane whose stage is over to its next one; false if that was the last.
+    fn next_stage(&mut self, lane: usize) -> bool {
+        let digest = self.digest(lane);
+        let ticket = &mut self.tickets[lane];
+        match (ticket.stage, ticket.outer) {
+            (Stage::Source, _) => (ticket.stage, ticket.left) = (Stage::End, ticket.end),
+            (Stage::End, Some(outer)) => {
+                let len = 8 * size_of::<H::Word>();
+                ticket.scratch[..len].copy_from_slice(&digest[..len]);
+                let blocks = pad::<H>(&mut ticket.scratch, len, H::BLOCK + len);
+                (ticket.stage, ticket.left) = (Stage::Outer, blocks);
+                for (row, word) in self.state.iter_mut().zip(outer) {
+                    row[lane] = word;
+                }
+            }
+            (Stage::End, None) | (Stage::Outer, _) => return false,
+        }
+        self.data[lane] = self.tickets[lane].scratch.as_ptr();
+        true
+    }
+
+    /// The lane's state as bytes.
+    fn digest(&self, lane: usize) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        for (into, row) in bytes.chunks_exact_mut(size_of::<H::Word>()).zip(&self.state) {
+            H::put(row[lane], into);
+        }
+        bytes
+    }
+
+    fn write_digest(&self, lane: usize) {
+        let digest = self.digest(lane);
+        let ticket = &self.tickets[lane];
+        // SAFETY: `Job::check` found `digest` bytes at `dst` in the arena, which the region keeps
+        // mapped, and no more than the hash has.
+        unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, ticket.digest) };
+    }
+
+    /// Moves the last lane into one whose job has ended.
+    fn remove(&mut self, lane: usize) {
+        self.used -= 1;
+        let last = self.used;
+        self.tickets.swap(lane, last);
+        self.data.swap(lane, last);
+        for row in &mut self.state {
+            row.swap(lane, last);
+        }
+    }
+}
+
+/// Pads the `rest` bytes at the start of the scratch (FIPS 180-4, 5.1) for a message of `len` bytes;
+/// returns the number of blocks.
+fn pad<H: Hash>(scratch: &mut Scratch, rest: usize, len: usize) -> usize {
+    let blocks = if rest + 1 + H::LENGTH <= H::BLOCK { 1 } else { 2 };
+    let end = blocks * H::BLOCK;
+    scratch[rest] = 0x80;
+    scratch[rest + 1..end - 8].fill(0);
+    scratch[end - 8..end].copy_from_slice(&(len as u64 * 8).to_be_bytes());
+    blocks
+}

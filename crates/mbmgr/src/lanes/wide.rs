@@ -1,0 +1,47 @@
+//! Single-buffer modes: CBC decryption and CTR, whose blocks do not depend on each other. A job is a
+//! run of one lane with a wide step, from its submission to its end.
+#![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
+
+use crate::algorithm::Kind;
+use crate::journal::{self, Run};
+use crate::kernel::{Kernels, WIDE_STEP};
+
+use super::{Entry, Hall, States};
+
+/// The counter block `bytes` (a multiple of 16) further on: 128 bits, big-endian, as NIST SP 800-38A
+/// B.1 increments it.
+pub(crate) fn advance_counter(counter: &[u8; 16], bytes: u64) -> [u8; 16] {
+    u128::from_be_bytes(*counter).wrapping_add(u128::from(bytes / 16)).to_be_bytes()
+}
+
+/// Runs a job to its end.
+pub(super) fn run(kernels: Kernels, hall: &mut Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+    let (region, job) = (hall.region, entry.job);
+    let (encrypt, decrypt) = hall.keys.schedules(entry.key);
+    let total = job.len - entry.progress;
+    let log = (job.src == job.dst).then(|| {
+        #[expect(clippy::cast_possible_truncation, reason = "a constant of 512")]
+        let run = Run { what: job.pack(), total, step_bytes: WIDE_STEP as u32, redo: 1 };
+        let lane = (entry.position, entry.progress);
+        journal::begin(region.journal(), &run, std::iter::once(lane))
+    });
+    #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
+    let (done, len) = (entry.progress as usize, total as usize);
+    let src = region.address(job.src).as_ptr().cast_const().wrapping_add(done);
+    let dst = region.address(job.dst).as_ptr().wrapping_add(done);
+    if job.algorithm.kind() == Kind::Ctr {
+        let counter = advance_counter(&job.counter(), entry.progress);
+        // SAFETY: `Job::check` found the job's `len` bytes at `src` and `dst` in the arena, which the
+        // region keeps mapped, the same or disjoint; recovery found `progress` at most `len`.
+        unsafe { kernels.ctr(encrypt, src, dst, len, &counter, log.as_ref()) };
+    } else {
+        let mut chain = job.chain();
+        // SAFETY: as for `ctr`.
+        unsafe { kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, log.as_ref()) };
+    }
+    let logged = log.is_some();
+    states.done(hall, entry.position, Some(entry.key));
+    if logged {
+        journal::end(region.journal());
+    }
+}

@@ -1,0 +1,462 @@
+//! The manager: what an application calls. It holds the lease, checks, fills the ring, and hands jobs
+//! to the lanes. What survives a crash is in the segment; the fields here are the owner's own copies,
+//! which it trusts over the segment's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Acquire;
+use std::time::Duration;
+
+use shmem::{Acquire as Outcome, Candidate, Lease, Previous, Segment};
+
+use crate::config::{Acknowledge, Config, Options};
+use crate::error::{Error, Result};
+use crate::job::{Completed, Failure, Job, JobStatus};
+use crate::kernel::{Backend, Kernels};
+use crate::keys::{Key, KeyId, KeyTable};
+use crate::lanes::{Entry, Hall, Lanes};
+use crate::layout::STATUS_DONE;
+use crate::recovery::{self, Positions};
+use crate::region::{Region, commit};
+
+/// What a takeover found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// How the owner before went.
+    pub previous: Previous,
+    /// Jobs accepted and never returned.
+    pub outstanding: u64,
+    /// Of these, the ones that were not finished yet.
+    pub unfinished: u64,
+    /// Jobs returned and not acknowledged: they come again, marked redelivered.
+    pub unacknowledged: u64,
+    /// Whether a run was in flight, whose last step was redone.
+    pub redone: bool,
+}
+
+/// The owner's handle of a multi-buffer manager in shared memory.
+///
+/// Jobs wait in lanes until [`Config::lanes`] of a kind have come, or until a flush; results come back
+/// in the order of submission. If the process dies, at whatever instruction, the next owner finishes
+/// every accepted job. Dropping the manager leaves it as a death would; [`Manager::release`] hands it
+/// over.
+///
+/// Two outstanding jobs must not share bytes that one of them writes: lanes run in no particular order.
+pub struct Manager {
+    region: Region,
+    lease: Lease,
+    root: usize,
+    acknowledge: Acknowledge,
+    keys: KeyTable,
+    lanes: Lanes,
+    recovered: Recovery,
+    /// As in the segment.
+    acked: u64,
+    /// The next job to return. Behind `returned` while jobs are being redelivered.
+    cursor: u64,
+    /// As in the segment.
+    returned: u64,
+    /// Jobs before this were returned by an owner before.
+    redelivered: u64,
+    /// As in the segment.
+    tail: u64,
+}
+
+impl Manager {
+    /// Bytes that a manager takes in the arena.
+    #[must_use]
+    pub fn size(config: &Config) -> u64 {
+        Region::size(config)
+    }
+
+    /// The length of a segment that holds one manager and `buffers` bytes beside it.
+    #[must_use]
+    pub fn segment_len(config: &Config, buffers: u64) -> u64 {
+        shmem::HEADER_LEN + Region::size(config) + buffers
+    }
+
+    /// Makes a manager in the arena of a segment and owns it. The root that leads to it is published
+    /// last, so that a crash in here leaves no manager.
+    ///
+    /// # Errors
+    /// [`Error::Config`], [`Error::BackendUnavailable`], [`Error::NoFreeRoot`], or the segment's
+    /// (such as a full arena).
+    pub fn create(segment: &Arc<Segment>, config: &Config, options: &Options) -> Result<Manager> {
+        let kernels = kernels(options)?;
+        let region = Region::create(segment, config)?;
+        let root = segment.free_root().ok_or(Error::NoFreeRoot)?;
+        let lease = match Candidate::new(segment, region.lease_at())?.try_acquire()? {
+            Outcome::Acquired(lease) => lease,
+            Outcome::Held { by, .. } => return Err(Error::Owned(by)),
+        };
+        let manager = Manager::take_over(region, lease, root, kernels, options)?;
+        segment.publish_root(root, manager.region.offset())?;
+        Ok(manager)
+    }
+
+    /// Takes over the manager that a root leads to, if its owner is gone.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] while the owner lives, [`Error::NoManager`], [`Error::Corrupt`],
+    /// [`Error::BackendUnavailable`], or the segment's.
+    pub fn attach(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Manager> {
+        match Standby::attach(segment, root, options)?.wait(Some(Duration::ZERO))? {
+            Wait::TakenOver(manager) => Ok(*manager),
+            Wait::TimedOut { owner, .. } => Err(Error::Owned(owner)),
+        }
+    }
+
+    /// Takes over the manager that a root leads to; an owner that lives is killed first.
+    ///
+    /// # Errors
+    /// As [`Manager::attach`], and the segment's where the owner cannot be killed.
+    pub fn force(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Manager> {
+        Standby::attach(segment, root, options)?.force()
+    }
+
+    /// Recovers what is in the region. The lease is held, so nobody else writes.
+    fn take_over(
+        region: Region,
+        lease: Lease,
+        root: usize,
+        kernels: Kernels,
+        options: &Options,
+    ) -> Result<Manager> {
+        let positions = Positions::load(&region)?;
+        let mut keys = KeyTable::recover(&region);
+        let mut lanes = Lanes::new(kernels, &region);
+        let redone = recovery::finish_run(&region, &keys, kernels, positions)?;
+        let unfinished = recovery::queue(&region, &mut keys, &mut lanes, positions);
+        let recovered = Recovery {
+            previous: lease.previous(),
+            outstanding: positions.tail - positions.returned,
+            unfinished,
+            unacknowledged: positions.returned - positions.acked,
+            redone,
+        };
+        Ok(Manager {
+            region,
+            lease,
+            root,
+            acknowledge: options.acknowledge,
+            keys,
+            lanes,
+            recovered,
+            acked: positions.acked,
+            cursor: positions.acked,
+            returned: positions.returned,
+            redelivered: positions.returned,
+            tail: positions.tail,
+        })
+    }
+
+    /// The root that leads to this manager: what a secondary attaches to.
+    #[must_use]
+    pub fn root(&self) -> usize {
+        self.root
+    }
+
+    /// The shape of the manager.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        self.region.config
+    }
+
+    /// The kernels that this process uses.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.lanes.kernels().backend()
+    }
+
+    /// The number of this ownership: each takeover raises it.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.lease.epoch()
+    }
+
+    /// The segment that the manager and its buffers lie in.
+    #[must_use]
+    pub fn segment(&self) -> &Arc<Segment> {
+        self.region.segment()
+    }
+
+    /// What the takeover found, by which this process came to own the manager.
+    #[must_use]
+    pub fn recovered(&self) -> Recovery {
+        self.recovered
+    }
+
+    /// Jobs accepted and not yet returned by this owner.
+    #[must_use]
+    pub fn queue_len(&self) -> u64 {
+        self.tail - self.cursor
+    }
+
+    /// Adds a key; its id is valid for every owner until it is removed.
+    ///
+    /// # Errors
+    /// [`Error::KeyTableFull`], [`Error::KeyLength`], [`Error::Fenced`].
+    pub fn add_key(&mut self, key: Key<'_>) -> Result<KeyId> {
+        self.check_fence()?;
+        self.keys.add(&self.region, key)
+    }
+
+    /// Removes a key and zeroizes all that was derived from it.
+    ///
+    /// # Errors
+    /// [`Error::KeyInUse`] while accepted jobs that use it are not finished, [`Error::UnknownKey`],
+    /// [`Error::Fenced`].
+    pub fn remove_key(&mut self, key: KeyId) -> Result<()> {
+        self.check_fence()?;
+        self.keys.remove(&self.region, key)?;
+        self.lanes.forget_key(key);
+        Ok(())
+    }
+
+    /// Accepts a job, runs what is ready, and returns the earliest job if it is done. When the ring is
+    /// full of unreturned jobs, the earliest is finished first.
+    ///
+    /// # Errors
+    /// One of the parameter errors of [`Error`]; [`Error::RingFull`] where jobs are not acknowledged;
+    /// [`Error::Fenced`]. The job was not accepted then, and nothing else changed.
+    pub fn submit(&mut self, job: &Job) -> Result<Option<Completed>> {
+        self.enter()?;
+        let key = job.check(&self.region, &self.keys)?;
+        self.check_room()?;
+        self.accept(job, key);
+        Ok(self.next_after_submit())
+    }
+
+    /// Accepts jobs until all are in or the ring is full, appends every result that is due to
+    /// `completed`, and returns how many were accepted. All jobs are checked before the first is
+    /// accepted.
+    ///
+    /// # Errors
+    /// As [`Manager::submit`]; nothing was accepted then.
+    pub fn submit_burst(&mut self, jobs: &[Job], completed: &mut Vec<Completed>) -> Result<usize> {
+        self.enter()?;
+        for job in jobs {
+            job.check(&self.region, &self.keys)?;
+        }
+        let mut accepted = 0;
+        for job in jobs {
+            if self.check_room().is_err() {
+                break;
+            }
+            let key = job.check(&self.region, &self.keys)?;
+            self.accept(job, key);
+            accepted += 1;
+            completed.extend(self.next_after_submit());
+        }
+        while let Some(done) = self.next() {
+            completed.push(done);
+        }
+        if accepted == 0 && !jobs.is_empty() {
+            self.check_room()?;
+        }
+        Ok(accepted)
+    }
+
+    /// Finishes at least the earliest job and returns it; `None` if none is outstanding.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`].
+    pub fn flush(&mut self) -> Result<Option<Completed>> {
+        self.enter()?;
+        Ok(self.finish_earliest())
+    }
+
+    /// Returns the earliest job if it is done, without doing any work.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`].
+    pub fn completed(&mut self) -> Result<Option<Completed>> {
+        self.enter()?;
+        Ok(self.next())
+    }
+
+    /// Takes note that the caller has what was returned, up to and including job `sequence`: their
+    /// slots are free, and they are not returned again after a takeover.
+    ///
+    /// # Errors
+    /// [`Error::NotReturned`] if that job was not returned by this owner, [`Error::Fenced`].
+    pub fn acknowledge(&mut self, sequence: u64) -> Result<()> {
+        self.check_fence()?;
+        if sequence >= self.cursor {
+            return Err(Error::NotReturned { sequence, returned: self.cursor });
+        }
+        self.acknowledge_before(sequence + 1);
+        Ok(())
+    }
+
+    /// Hands the manager over without dying: the next owner finishes what is outstanding.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], or the segment's.
+    pub fn release(self) -> Result<()> {
+        self.check_fence()?;
+        Ok(self.lease.release()?)
+    }
+
+    #[inline]
+    fn check_fence(&self) -> Result<()> {
+        if self.lease.is_current() {
+            Ok(())
+        } else {
+            Err(Error::Fenced { epoch: self.lease.epoch() })
+        }
+    }
+
+    /// What every call does first.
+    #[inline]
+    fn enter(&mut self) -> Result<()> {
+        self.check_fence()?;
+        if self.acknowledge == Acknowledge::NextCall {
+            self.acknowledge_before(self.cursor);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn acknowledge_before(&mut self, position: u64) {
+        if self.acked < position {
+            self.acked = position;
+            // Commits that the slots before may be used again.
+            commit(&self.region.header().acked, position);
+        }
+    }
+
+    #[inline]
+    fn check_room(&self) -> Result<()> {
+        let ring = self.region.config.ring;
+        if self.tail - self.acked < u64::from(ring) {
+            Ok(())
+        } else {
+            Err(Error::RingFull { ring })
+        }
+    }
+
+    /// Fills the next slot, commits it, and puts the job into a lane. There is room for it.
+    #[inline]
+    fn accept(&mut self, job: &Job, key: u32) {
+        let position = self.tail;
+        job.store(self.region.slot(position));
+        self.tail += 1;
+        // Commits the job: from here on it will be finished, by whoever owns the manager.
+        commit(&self.region.header().tail, self.tail);
+        let entry = Entry { position, job, key, progress: 0 };
+        self.lanes.enqueue(&mut Hall { region: &self.region, keys: &mut self.keys }, &entry);
+    }
+
+    #[inline]
+    fn next_after_submit(&mut self) -> Option<Completed> {
+        if self.queue_len() == u64::from(self.region.config.ring) {
+            return self.finish_earliest();
+        }
+        self.next()
+    }
+
+    fn finish_earliest(&mut self) -> Option<Completed> {
+        if self.cursor == self.tail {
+            return None;
+        }
+        let mut hall = Hall { region: &self.region, keys: &mut self.keys };
+        self.lanes.finish(&mut hall, self.cursor);
+        self.next()
+    }
+
+    /// Returns the earliest job if it is done.
+    #[inline]
+    fn next(&mut self) -> Option<Completed> {
+        let sequence = self.cursor;
+        if sequence == self.tail || !self.lanes.is_done(&self.region, sequence) {
+            return None;
+        }
+        let slot = self.region.slot(sequence);
+        let completed = Completed {
+            sequence,
+            user: slot.user.load(Acquire),
+            status: match slot.status.load(Acquire) {
+                STATUS_DONE => JobStatus::Ok,
+                _ => JobStatus::Failed(Failure::DamagedSlot),
+            },
+            redelivered: sequence < self.redelivered,
+        };
+        self.cursor += 1;
+        if self.returned < self.cursor {
+            self.returned = self.cursor;
+            // Commits that the job was returned: to return it again is a redelivery.
+            commit(&self.region.header().returned, self.returned);
+        }
+        Some(completed)
+    }
+}
+
+fn kernels(options: &Options) -> Result<Kernels> {
+    let backend = options.backend.unwrap_or_else(Backend::best);
+    Kernels::new(backend).ok_or_else(|| {
+        let available = Backend::available().iter().map(|b| b.name()).collect::<Vec<_>>();
+        Error::BackendUnavailable { name: backend.name(), available: available.join(", ") }
+    })
+}
+
+/// A passive secondary: everything is mapped and checked, only the lease is missing.
+pub struct Standby {
+    region: Region,
+    candidate: Candidate,
+    root: usize,
+    kernels: Kernels,
+    options: Options,
+}
+
+/// How a wait ended.
+pub enum Wait {
+    /// The owner is gone; this process owns the manager.
+    TakenOver(Box<Manager>),
+    /// The owner lives.
+    TimedOut {
+        /// To wait on with.
+        standby: Box<Standby>,
+        /// Who owns the manager.
+        owner: shmem::Owner,
+    },
+}
+
+impl Standby {
+    /// Prepares to take over the manager that a root leads to.
+    ///
+    /// # Errors
+    /// [`Error::NoManager`], [`Error::Corrupt`], [`Error::BackendUnavailable`], or the segment's.
+    pub fn attach(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Standby> {
+        let kernels = kernels(options)?;
+        let region = Region::open(segment, root)?;
+        let candidate = Candidate::new(segment, region.lease_at())?;
+        Ok(Standby { region, candidate, root, kernels, options: *options })
+    }
+
+    /// Waits until the owner dies or releases the manager, at most `timeout`, and takes over.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if what the owner left contradicts itself, or the segment's.
+    pub fn wait(self, timeout: Option<Duration>) -> Result<Wait> {
+        let Standby { region, candidate, root, kernels, options } = self;
+        match candidate.wait(timeout)? {
+            Outcome::Acquired(lease) => {
+                let manager = Manager::take_over(region, lease, root, kernels, &options)?;
+                Ok(Wait::TakenOver(Box::new(manager)))
+            }
+            Outcome::Held { by, candidate } => {
+                let standby = Box::new(Standby { region, candidate, root, kernels, options });
+                Ok(Wait::TimedOut { standby, owner: by })
+            }
+        }
+    }
+
+    /// Kills an owner that lives, waits for its death, and takes over.
+    ///
+    /// # Errors
+    /// As [`Standby::wait`], and the segment's where the owner cannot be killed.
+    pub fn force(self) -> Result<Manager> {
+        let lease = self.candidate.force()?;
+        Manager::take_over(self.region, lease, self.root, self.kernels, &self.options)
+    }
+}

@@ -1,0 +1,242 @@
+//! What a new owner does with what the old one left: the reader of the journal and of the ring.
+//!
+//! Every part can be done twice, so an owner that dies in here is recovered by the next one:
+//! outputs are recomputed from the log or the source, progress is absolute, a status only ever turns
+//! from queued to done or failed, and the journal turns idle after all of that. All that is read is
+//! copied out and checked first; what does not pass becomes a failed job, or an error where the whole
+//! manager contradicts itself.
+#![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use crate::algorithm::{Direction, Kind};
+use crate::error::{Error, Result};
+use crate::job::{Failure, Job, Packed, store_chain};
+use crate::journal::{self, Log};
+use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES};
+use crate::keys::KeyTable;
+use crate::lanes::{self, Entry, Hall, Lanes, advance_counter};
+use crate::layout::{
+    LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED,
+};
+use crate::region::{Region, commit32};
+
+/// The three positions of a ring, checked against each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Positions {
+    pub(crate) acked: u64,
+    pub(crate) returned: u64,
+    pub(crate) tail: u64,
+}
+
+impl Positions {
+    pub(crate) fn load(region: &Region) -> Result<Positions> {
+        let header = region.header();
+        // Acquire pairs with the commits of these words by the owner before.
+        let (acked, returned, tail) =
+            (header.acked.load(Acquire), header.returned.load(Acquire), header.tail.load(Acquire));
+        let ring = u64::from(region.config.ring);
+        // Half the range is out of reach for a counter of jobs, and leaves room to add to it.
+        let fits =
+            acked <= returned && returned <= tail && tail <= u64::MAX / 2 && tail - acked <= ring;
+        if fits {
+            Ok(Positions { acked, returned, tail })
+        } else {
+            Err(Error::corrupt(format!(
+                "acked {acked}, returned {returned} and tail {tail} do not fit a ring of {ring}"
+            )))
+        }
+    }
+}
+
+/// Finishes the run that was in flight, if one was. True if a step was redone.
+pub(crate) fn finish_run(
+    region: &Region,
+    keys: &KeyTable,
+    kernels: Kernels,
+    positions: Positions,
+) -> Result<bool> {
+    let record = region.journal();
+    // Acquire pairs with the commit of a step: its log and record are visible.
+    let step = record.step.load(Acquire);
+    if step == 0 {
+        return Ok(false);
+    }
+    let run = Flight::load(region, step)?;
+    for index in 0..run.lanes {
+        let (position, base) = {
+            let lane = &record.lane[index];
+            (lane.position.load(Relaxed), lane.base.load(Relaxed))
+        };
+        if position < positions.returned || position >= positions.tail {
+            let what = format!("the journal's lane {index} names job {position}, which is not due");
+            return Err(Error::corrupt(what));
+        }
+        // A lane whose slot is damaged is left to `queue`, which fails the job.
+        if let Some(lane) = run.lane(region, keys, position, base) {
+            run.redo(region, keys, kernels, index, &lane);
+        }
+    }
+    journal::end(record);
+    Ok(true)
+}
+
+/// The run in flight, copied from its record and checked.
+struct Flight {
+    what: Packed,
+    total: u64,
+    step_bytes: u64,
+    lanes: usize,
+    /// The first step to redo, and the one in flight.
+    first: u64,
+    last: u64,
+}
+
+/// A lane of it, whose slot passed the check of a submission.
+struct Flown {
+    position: u64,
+    base: u64,
+    job: Job,
+    key: u32,
+}
+
+impl Flight {
+    fn load(region: &Region, step: u64) -> Result<Flight> {
+        let record = region.journal();
+        let what = Packed::parse(record.what.load(Relaxed));
+        let what = what.filter(|what| lanes::is_journaled(what.algorithm));
+        let Some(what) = what else {
+            return Err(Error::corrupt("the journal names an algorithm that keeps none"));
+        };
+        let lanes = record.lanes.load(Relaxed) as usize;
+        let step_bytes = u64::from(record.step_bytes.load(Relaxed));
+        let redo = u64::from(record.redo.load(Relaxed));
+        let total = record.total.load(Relaxed);
+        let wide = what.algorithm.kind() == Kind::Ctr || what.direction == Direction::Decrypt;
+        // A wide step of CBC shares its slot with the chaining value.
+        let room = if wide { LOG_CHAIN } else { LOG_SLOT_BYTES } as u64;
+        let fits = (1..=if wide { 1 } else { MAX_LANES }).contains(&lanes)
+            && step_bytes > 0
+            && step_bytes.is_multiple_of(16)
+            && step_bytes * lanes as u64 <= room
+            && (1..LOG_SLOTS as u64).contains(&redo)
+            && total <= crate::job::MAX_JOB_LEN
+            && step <= total.div_ceil(step_bytes);
+        if !fits {
+            return Err(Error::corrupt(format!(
+                "the journal's run of {lanes} lanes by {total} bytes in steps of {step_bytes} \
+                 cannot be at step {step}"
+            )));
+        }
+        let last = step - 1;
+        let first = step.saturating_sub(redo);
+        Ok(Flight { what, total, step_bytes, lanes, first, last })
+    }
+
+    fn lane(&self, region: &Region, keys: &KeyTable, position: u64, base: u64) -> Option<Flown> {
+        let job = Job::load(region.slot(position))?;
+        let key = job.check(region, keys).ok()?;
+        let same = job.algorithm == self.what.algorithm && job.direction == self.what.direction;
+        let fits = base.is_multiple_of(16) && base <= job.len && self.total <= job.len - base;
+        (same && fits).then_some(Flown { position, base, job, key })
+    }
+
+    /// Bytes of step `k`: the last one may be shorter.
+    fn len(&self, k: u64) -> u64 {
+        self.step_bytes.min(self.total - k * self.step_bytes)
+    }
+
+    /// Writes the outputs of the unfinished steps of one lane again, then its progress.
+    fn redo(&self, region: &Region, keys: &KeyTable, kernels: Kernels, index: usize, lane: &Flown) {
+        let job = &lane.job;
+        let log = Log::new(region.journal());
+        let mut chain = job.chain();
+        for k in self.first..=self.last {
+            let at = lane.base + k * self.step_bytes;
+            #[expect(clippy::cast_possible_truncation, reason = "a log slot is 2048 bytes")]
+            let (len, own) = (self.len(k) as usize, index * self.step_bytes as usize);
+            let src = log.slot(k).cast_const().wrapping_add(own);
+            let offset = shmem::Offset::new(job.dst.get() + at);
+            let dst = region.address(offset).as_ptr();
+            let (encrypt, decrypt) = keys.schedules(lane.key);
+            match (job.algorithm.kind(), job.direction) {
+                (Kind::Ctr, _) => {
+                    let counter = advance_counter(&job.counter(), at);
+                    // SAFETY: `load` found step and lane inside a log slot, `lane` found the
+                    // step's bytes inside the destination that `Job::check` found in the arena.
+                    unsafe { kernels.ctr(encrypt, src, dst, len, &counter, None) };
+                }
+                (_, Direction::Decrypt) => {
+                    // SAFETY: LOG_CHAIN and 16 bytes more lie in a log slot.
+                    chain = unsafe {
+                        log.slot(k).cast_const().add(LOG_CHAIN).cast::<[u8; 16]>().read_volatile()
+                    };
+                    // SAFETY: as for `ctr`.
+                    unsafe { kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, None) };
+                }
+                (_, Direction::Encrypt) => {
+                    if at > 0 {
+                        // SAFETY: `at` is a multiple of 16 within the destination, so a block of it
+                        // lies before; the steps before this one are complete.
+                        chain =
+                            unsafe { dst.cast_const().sub(16).cast::<[u8; 16]>().read_volatile() };
+                    }
+                    let mut keys = LaneKeys::new();
+                    keys.set(0, encrypt);
+                    let mut one = [Lane { src, dst, chain }];
+                    // SAFETY: as for `ctr`; column 0 holds the key.
+                    unsafe { kernels.cbc_encrypt(&mut one, &keys, encrypt.rounds, len, None) };
+                }
+            }
+        }
+        let slot = region.slot(lane.position);
+        if self.what.direction == Direction::Decrypt && self.what.algorithm.kind() == Kind::Cbc {
+            store_chain(slot, &chain);
+        }
+        let progress = lane.base + self.last * self.step_bytes + self.len(self.last);
+        lanes::store_progress(region, lane.position, progress);
+        if progress == job.len {
+            // Commits the job's result: its last output is stored above.
+            commit32(&slot.status, STATUS_DONE);
+        }
+    }
+}
+
+/// Puts every unfinished job back into a lane, from its progress; fails those that are damaged.
+/// Returns how many were unfinished.
+pub(crate) fn queue(
+    region: &Region,
+    keys: &mut KeyTable,
+    lanes: &mut Lanes,
+    positions: Positions,
+) -> u64 {
+    let mut unfinished = 0;
+    for position in positions.returned..positions.tail {
+        let slot = region.slot(position);
+        // Acquire pairs with the commit of a status: the outputs are visible.
+        let status = slot.status.load(Acquire);
+        if status == STATUS_DONE || status == STATUS_FAILED {
+            continue;
+        }
+        unfinished += 1;
+        // Acquire pairs with `store_progress`.
+        let progress = slot.progress.load(Acquire);
+        let checked = Job::load(slot).filter(|_| status == STATUS_QUEUED).and_then(|job| {
+            let key = job.check(region, keys).ok()?;
+            let resumable = progress == 0
+                || lanes::is_journaled(job.algorithm)
+                    && progress.is_multiple_of(16)
+                    && progress < job.len;
+            resumable.then_some((job, key))
+        });
+        if let Some((job, key)) = checked {
+            let entry = Entry { position, job: &job, key, progress };
+            lanes.enqueue(&mut Hall { region, keys }, &entry);
+        } else {
+            slot.failure.store(Failure::DamagedSlot.id(), Relaxed);
+            // Commits that the job failed.
+            commit32(&slot.status, STATUS_FAILED);
+        }
+    }
+    unfinished
+}

@@ -1,0 +1,166 @@
+//! A manager decoded for a reader, without owning it and without changing it. Called by
+//! `takeover inspect` and `takeover replay`. Key material is never copied out.
+//!
+//! The owner may be writing while this reads, so what comes out is what was there field by field, not
+//! one instant.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use shmem::{Owner, Segment};
+
+use crate::algorithm::{Algorithm, Direction};
+use crate::config::Config;
+use crate::error::Result;
+use crate::job::{Job, Packed};
+use crate::kernel::MAX_LANES;
+use crate::layout::{
+    KEY_FILLING, KEY_FREE, KEY_READY, KEY_REMOVING, LOG_SLOTS, STATUS_DONE, STATUS_FAILED,
+    STATUS_QUEUED,
+};
+use crate::region::Region;
+
+/// One manager.
+#[derive(Clone, Debug)]
+pub struct ManagerView {
+    /// Its shape.
+    pub config: Config,
+    /// Who owns it, or owned it last.
+    pub owner: Option<Owner>,
+    /// How often it has changed hands.
+    pub epoch: u64,
+    /// Jobs before this position are acknowledged.
+    pub acked: u64,
+    /// Jobs before this position were returned.
+    pub returned: u64,
+    /// Jobs before this position are accepted.
+    pub tail: u64,
+    /// The jobs from `acked` to `tail`; at most as many as the ring has slots.
+    pub jobs: Vec<JobView>,
+    /// The journal.
+    pub journal: JournalView,
+    /// Entries of the key table that are not free.
+    pub keys: Vec<KeyView>,
+}
+
+/// One job of the ring.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// Its position.
+    pub sequence: u64,
+    /// `queued`, `done`, `failed`, or `damaged`.
+    pub status: &'static str,
+    /// What it asks for; `None` if that cannot be said.
+    pub job: Option<Job>,
+    /// Bytes complete.
+    pub progress: u64,
+}
+
+/// The run journal.
+#[derive(Clone, Debug)]
+pub struct JournalView {
+    /// The step in flight; `None` if no run is.
+    pub step: Option<u64>,
+    /// What the run does; it means something only while a step is in flight.
+    pub algorithm: Option<Algorithm>,
+    /// Encrypt or decrypt.
+    pub direction: Option<Direction>,
+    /// Bytes that the run advances each lane.
+    pub total: u64,
+    /// Bytes of a step.
+    pub step_bytes: u32,
+    /// Steps to redo.
+    pub redo: u32,
+    /// Ring position and base progress of each lane in use.
+    pub lanes: Vec<(u64, u64)>,
+    /// The log slot of the step in flight.
+    pub log_slot: Option<usize>,
+}
+
+/// One entry of the key table.
+#[derive(Clone, Debug)]
+pub struct KeyView {
+    /// Its index.
+    pub index: usize,
+    /// `filling`, `ready`, `removing`, or `damaged`.
+    pub state: &'static str,
+    /// How often the entry was filled.
+    pub generation: u32,
+    /// Whether any byte of its material is not zero.
+    pub has_material: bool,
+}
+
+/// Decodes the manager that a root leads to.
+///
+/// # Errors
+/// [`crate::Error::NoManager`], [`crate::Error::Corrupt`], or the segment's.
+pub fn decode(segment: &Arc<Segment>, root: usize) -> Result<ManagerView> {
+    let region = Region::open(segment, root)?;
+    let header = region.header();
+    let (acked, returned, tail) =
+        (header.acked.load(Acquire), header.returned.load(Acquire), header.tail.load(Acquire));
+    let ring = u64::from(region.config.ring);
+    let end = tail.clamp(acked, acked.saturating_add(ring));
+    Ok(ManagerView {
+        config: region.config,
+        owner: header.lease.owner(),
+        epoch: header.lease.epoch(),
+        acked,
+        returned,
+        tail,
+        jobs: (acked..end).map(|sequence| job(&region, sequence)).collect(),
+        journal: journal(&region),
+        keys: keys(&region),
+    })
+}
+
+fn job(region: &Region, sequence: u64) -> JobView {
+    let slot = region.slot(sequence);
+    let status = match slot.status.load(Acquire) {
+        STATUS_QUEUED => "queued",
+        STATUS_DONE => "done",
+        STATUS_FAILED => "failed",
+        _ => "damaged",
+    };
+    JobView { sequence, status, job: Job::load(slot), progress: slot.progress.load(Relaxed) }
+}
+
+fn journal(region: &Region) -> JournalView {
+    let record = region.journal();
+    let step = record.step.load(Acquire).checked_sub(1);
+    let what = Packed::parse(record.what.load(Relaxed));
+    let count = (record.lanes.load(Relaxed) as usize).min(MAX_LANES);
+    let lane = |index: usize| {
+        let lane = &record.lane[index];
+        (lane.position.load(Relaxed), lane.base.load(Relaxed))
+    };
+    JournalView {
+        step,
+        algorithm: what.as_ref().map(|what| what.algorithm),
+        direction: what.as_ref().map(|what| what.direction),
+        total: record.total.load(Relaxed),
+        step_bytes: record.step_bytes.load(Relaxed),
+        redo: record.redo.load(Relaxed),
+        lanes: (0..count).map(lane).collect(),
+        log_slot: step.and_then(|step| usize::try_from(step % LOG_SLOTS as u64).ok()),
+    }
+}
+
+fn keys(region: &Region) -> Vec<KeyView> {
+    let mut views = Vec::new();
+    for (index, entry) in region.keys().iter().enumerate() {
+        let state = match entry.state.load(Acquire) {
+            KEY_FREE => "free",
+            KEY_FILLING => "filling",
+            KEY_READY => "ready",
+            KEY_REMOVING => "removing",
+            _ => "damaged",
+        };
+        let has_material = entry.material.iter().any(|word| word.load(Relaxed) != 0);
+        if state != "free" || has_material {
+            let generation = entry.generation.load(Relaxed);
+            views.push(KeyView { index, state, generation, has_material });
+        }
+    }
+    views
+}
