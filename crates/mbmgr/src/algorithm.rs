@@ -85,20 +85,38 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) key: Option<KeyKind>,
-    /// Digest bytes of a hash or MAC.
+    /// Digest bytes of a hash or MAC; 0 for a cipher.
     pub(crate) digest: usize,
+    /// The shortest input.
+    pub(crate) min_len: u64,
+    /// Bits that a legal length does not have.
+    pub(crate) block_mask: u64,
+    /// Bit n: an IV of n bytes will do.
+    pub(crate) iv_lens: u32,
+}
+
+impl Row {
+    const fn new(
+        algorithm: Algorithm,
+        id: u16,
+        name: &'static str,
+        kind: Kind,
+        key: Option<KeyKind>,
+        digest: usize,
+    ) -> Row {
+        let (min_len, block_mask, iv_lens) = match kind {
+            Kind::Cbc => (16, 15, 1 << 16),
+            Kind::Ctr => (1, 0, 1 << 12 | 1 << 16),
+            Kind::Hash | Kind::Hmac => (0, 0, 1 << 0),
+        };
+        Row { algorithm, id, name, kind, key, digest, min_len, block_mask, iv_lens }
+    }
 }
 
 macro_rules! rows {
     ($($algorithm:ident $id:literal $name:literal $kind:ident $key:expr, $digest:literal;)*) => {
-        const ROWS: &[Row] = &[$(Row {
-            algorithm: Algorithm::$algorithm,
-            id: $id,
-            name: $name,
-            kind: Kind::$kind,
-            key: $key,
-            digest: $digest,
-        }),*];
+        const ROWS: &[Row] =
+            &[$(Row::new(Algorithm::$algorithm, $id, $name, Kind::$kind, $key, $digest)),*];
 
         impl Algorithm {
             /// Every algorithm, in the order of the table.
@@ -163,7 +181,7 @@ impl Algorithm {
     /// A job's length is a multiple of this many bytes.
     #[must_use]
     pub fn block_len(self) -> usize {
-        if self.kind() == Kind::Cbc { 16 } else { 1 }
+        if self.row().block_mask == 15 { 16 } else { 1 }
     }
 
     /// Bytes of the full digest of a hash or MAC.

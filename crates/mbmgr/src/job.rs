@@ -137,10 +137,7 @@ impl Job {
     /// Bytes that the job writes at `dst`.
     #[inline]
     pub(crate) fn output_len(&self) -> u64 {
-        match self.algorithm.kind() {
-            Kind::Cbc | Kind::Ctr => self.len,
-            Kind::Hash | Kind::Hmac => self.digest_bytes() as u64,
-        }
+        if self.algorithm.row().digest == 0 { self.len } else { self.digest_bytes() as u64 }
     }
 
     /// Bytes of the digest or tag.
@@ -153,35 +150,64 @@ impl Job {
     }
 
     /// Refuses what cannot be run, and what a crash could corrupt. Returns the index of the key.
+    ///
+    /// Nearly every job passes the few comparisons of `fits`; the others are looked at once more, to
+    /// name what is wrong with them.
     #[inline]
     pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<u32> {
+        if self.fits(region, keys) {
+            Ok(self.key.map_or(0, KeyId::index))
+        } else {
+            self.examine(region, keys)
+        }
+    }
+
+    /// Whether the job is beyond doubt one that `examine` accepts.
+    #[inline(always)]
+    fn fits(&self, region: &Region, keys: &KeyTable) -> bool {
         let row = self.algorithm.row();
+        let out = self.output_len();
+        let buffers = region.holds(self.src, self.len)
+            && if self.src == self.dst && row.digest == 0 {
+                true
+            } else {
+                let (src, dst) = (self.src.get(), self.dst.get());
+                region.holds(self.dst, out) && (dst >= src + self.len || src >= dst + out)
+            };
+        let key = match (row.key, self.key) {
+            (Some(kind), Some(key)) => keys.has(key, kind),
+            (None, None) => true,
+            _ => false,
+        };
+        let tag = usize::from(self.tag_len);
+        self.len >= row.min_len
+            && self.len <= MAX_JOB_LEN
+            && self.len & row.block_mask == 0
+            && row.iv_lens >> self.iv.len & 1 == 1
+            && (tag == 0 || (MIN_TAG..=row.digest).contains(&tag))
+            && buffers
+            && key
+    }
+
+    /// The check in full.
+    #[cold]
+    fn examine(&self, region: &Region, keys: &KeyTable) -> Result<u32> {
+        let (algorithm, row) = (self.algorithm, self.algorithm.row());
         if self.len > MAX_JOB_LEN {
             return Err(Error::TooLong { len: self.len, max: MAX_JOB_LEN });
         }
-        match row.kind {
-            Kind::Cbc | Kind::Ctr => {
-                if self.len == 0 {
-                    let min = self.algorithm.block_len();
-                    return Err(Error::ZeroLength { algorithm: self.algorithm, min });
-                }
-                if row.kind == Kind::Cbc && !self.len.is_multiple_of(16) {
-                    return Err(Error::UnalignedLength {
-                        algorithm: self.algorithm,
-                        len: self.len,
-                        block: 16,
-                    });
-                }
-            }
-            Kind::Hash | Kind::Hmac => {
-                let len = self.digest_bytes();
-                if len < MIN_TAG || len > row.digest {
-                    let max = row.digest;
-                    return Err(Error::TagLength { algorithm: self.algorithm, len, max });
-                }
-            }
+        if self.len == 0 && row.min_len > 0 {
+            return Err(Error::ZeroLength { algorithm, min: algorithm.block_len() });
         }
-        check_iv(self.algorithm, usize::from(self.iv.len))?;
+        if self.len & row.block_mask != 0 {
+            let block = algorithm.block_len();
+            return Err(Error::UnalignedLength { algorithm, len: self.len, block });
+        }
+        if row.digest > 0 && !(MIN_TAG..=row.digest).contains(&self.digest_bytes()) {
+            let (len, max) = (self.digest_bytes(), row.digest);
+            return Err(Error::TagLength { algorithm, len, max });
+        }
+        check_iv(algorithm, usize::from(self.iv.len))?;
 
         let out = self.output_len();
         if !region.holds(self.src, self.len) {
@@ -197,12 +223,9 @@ impl Job {
         }
 
         match (row.key, self.key) {
-            (Some(kind), Some(key)) => keys.find(key, kind, self.algorithm),
+            (Some(kind), Some(key)) => keys.find(key, kind, algorithm),
             (None, None) => Ok(0),
-            (needs, _) => {
-                let needs = needs.is_some();
-                Err(Error::KeyPresence { algorithm: self.algorithm, needs })
-            }
+            (needs, _) => Err(Error::KeyPresence { algorithm, needs: needs.is_some() }),
         }
     }
 
@@ -307,12 +330,16 @@ pub(crate) fn store_chain(slot: &Slot, chain: &[u8; 16]) {
 }
 
 fn check_iv(algorithm: Algorithm, len: usize) -> Result<()> {
-    let (fits, takes) = match algorithm.kind() {
-        Kind::Cbc => (len == 16, "16"),
-        Kind::Ctr => (len == 12 || len == 16, "12 or 16"),
-        Kind::Hash | Kind::Hmac => (len == 0, "none"),
+    let row = algorithm.row();
+    if len < 32 && row.iv_lens >> len & 1 == 1 {
+        return Ok(());
+    }
+    let takes = match row.kind {
+        Kind::Cbc => "16",
+        Kind::Ctr => "12 or 16",
+        Kind::Hash | Kind::Hmac => "none",
     };
-    if fits { Ok(()) } else { Err(Error::IvLength { algorithm, len, takes }) }
+    Err(Error::IvLength { algorithm, len, takes })
 }
 
 /// A job that came back, in the order of submission.

@@ -21,6 +21,12 @@ pub struct KeyId {
 }
 
 impl KeyId {
+    /// Where the key lies in the table.
+    #[inline]
+    pub(crate) fn index(self) -> u32 {
+        self.index
+    }
+
     /// The id as a number, to pass to another process.
     #[must_use]
     #[inline]
@@ -273,8 +279,16 @@ impl KeyTable {
         Ok(())
     }
 
+    /// Whether the id names a key of `kind`.
+    #[inline(always)]
+    pub(crate) fn has(&self, id: KeyId, kind: KeyKind) -> bool {
+        match self.keys.get(id.index as usize) {
+            Some(Some(key)) => key.id == id && key.kind == kind,
+            _ => false,
+        }
+    }
+
     /// The index of a key that must be of `kind`.
-    #[inline]
     pub(crate) fn find(&self, id: KeyId, kind: KeyKind, algorithm: Algorithm) -> Result<u32> {
         match self.keys.get(id.index as usize) {
             Some(Some(key)) if key.id == id => {

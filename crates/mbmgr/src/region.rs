@@ -196,13 +196,13 @@ impl Region {
     }
 
     /// Whether `len` bytes at `at` lie in the arena and outside the manager itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self, at: Offset, len: u64) -> bool {
         let start = at.get();
         let Some(end) = start.checked_add(len) else { return false };
-        start >= self.arena.start
-            && end <= self.arena.end
-            && (end <= self.own.start || start >= self.own.end)
+        // Buffers mostly lie behind the manager, which was allocated before them.
+        end <= self.arena.end
+            && (start >= self.own.end || start >= self.arena.start && end <= self.own.start)
     }
 
     /// The address of an offset that [`Region::holds`] said yes to.

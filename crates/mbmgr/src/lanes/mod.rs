@@ -108,9 +108,6 @@ impl Lanes {
     /// Puts a job into a lane, and runs the group once it is full. Single-buffer modes run at once.
     #[inline]
     pub(crate) fn enqueue(&mut self, hall: &mut Hall<'_>, entry: &Entry<'_>) {
-        if entry.job.key.is_some() {
-            hall.keys.take(entry.key);
-        }
         let group = match (entry.job.algorithm, entry.job.direction) {
             (Algorithm::Aes128Cbc, Direction::Encrypt) => Group::Cbc128,
             (Algorithm::Aes192Cbc, Direction::Encrypt) => Group::Cbc192,
@@ -120,6 +117,9 @@ impl Lanes {
             _ => return wide::run(self.kernels, hall, &mut self.states, entry),
         };
         self.states.0[hall.region.index(entry.position)] = State::Waiting(group);
+        if entry.job.key.is_some() {
+            hall.keys.take(entry.key);
+        }
         let full = match group {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),

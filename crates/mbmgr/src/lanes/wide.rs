@@ -40,7 +40,7 @@ pub(super) fn run(kernels: Kernels, hall: &mut Hall<'_>, states: &mut States, en
         unsafe { kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, log.as_ref()) };
     }
     let logged = log.is_some();
-    states.done(hall, entry.position, Some(entry.key));
+    states.done(hall, entry.position, None);
     if logged {
         journal::end(region.journal());
     }
