@@ -9,6 +9,7 @@ use shmem::Offset;
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyTable};
+use crate::lanes::Route;
 use crate::layout::{STATUS_QUEUED, Slot};
 use crate::region::Region;
 
@@ -35,6 +36,15 @@ impl Iv {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
+    }
+
+    /// All 16 bytes, in memory order.
+    #[inline(always)]
+    fn words(&self) -> [u64; 2] {
+        let both = u128::from_le_bytes(self.bytes);
+        #[expect(clippy::cast_possible_truncation, reason = "the halves of 128 bits")]
+        let halves = [both as u64, (both >> 64) as u64];
+        halves.map(u64::to_le)
     }
 }
 
@@ -149,49 +159,8 @@ impl Job {
         }
     }
 
-    /// Refuses what cannot be run, and what a crash could corrupt. Returns the index of the key.
-    ///
-    /// Nearly every job passes the few comparisons of `fits`; the others are looked at once more, to
-    /// name what is wrong with them.
-    #[inline]
-    pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<u32> {
-        if self.fits(region, keys) {
-            Ok(self.key.map_or(0, KeyId::index))
-        } else {
-            self.examine(region, keys)
-        }
-    }
-
-    /// Whether the job is beyond doubt one that `examine` accepts.
-    #[inline(always)]
-    fn fits(&self, region: &Region, keys: &KeyTable) -> bool {
-        let row = self.algorithm.row();
-        let out = self.output_len();
-        let buffers = region.holds(self.src, self.len)
-            && if self.src == self.dst && row.digest == 0 {
-                true
-            } else {
-                let (src, dst) = (self.src.get(), self.dst.get());
-                region.holds(self.dst, out) && (dst >= src + self.len || src >= dst + out)
-            };
-        let key = match (row.key, self.key) {
-            (Some(kind), Some(key)) => keys.has(key, kind),
-            (None, None) => true,
-            _ => false,
-        };
-        let tag = usize::from(self.tag_len);
-        self.len >= row.min_len
-            && self.len <= MAX_JOB_LEN
-            && self.len & row.block_mask == 0
-            && row.iv_lens >> self.iv.len & 1 == 1
-            && (tag == 0 || (MIN_TAG..=row.digest).contains(&tag))
-            && buffers
-            && key
-    }
-
-    /// The check in full.
-    #[cold]
-    fn examine(&self, region: &Region, keys: &KeyTable) -> Result<u32> {
+    /// Refuses what cannot be run, and what a crash could corrupt; otherwise says how to run it.
+    pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<Plan> {
         let (algorithm, row) = (self.algorithm, self.algorithm.row());
         if self.len > MAX_JOB_LEN {
             return Err(Error::TooLong { len: self.len, max: MAX_JOB_LEN });
@@ -222,34 +191,44 @@ impl Job {
             return Err(Error::PartialOverlap { src: self.src, dst: self.dst, len: self.len });
         }
 
-        match (row.key, self.key) {
-            (Some(kind), Some(key)) => keys.find(key, kind, algorithm),
-            (None, None) => Ok(0),
-            (needs, _) => Err(Error::KeyPresence { algorithm, needs: needs.is_some() }),
-        }
+        let key_index = match (row.key, self.key) {
+            (Some(kind), Some(key)) => keys.find(key, kind, algorithm)?,
+            (None, None) => 0,
+            (needs, _) => return Err(Error::KeyPresence { algorithm, needs: needs.is_some() }),
+        };
+        Ok(Plan {
+            algorithm,
+            direction: self.direction,
+            iv_len: self.iv.len,
+            tag_len: self.tag_len,
+            key: self.key,
+            key_index,
+            what: self.pack(),
+            route: Route::of(algorithm, self.direction),
+            min_len: row.min_len,
+            block_mask: row.block_mask,
+            digest: if row.digest == 0 { 0 } else { out },
+        })
     }
 
     /// Fills a slot. Nothing here is committed: the ring's tail does that.
     #[inline]
-    pub(crate) fn store(&self, slot: &Slot) {
-        let word =
-            |i: usize| u64::from_ne_bytes(self.iv.bytes[i..i + 8].try_into().expect("8 of 16"));
+    pub(crate) fn store(&self, slot: &Slot, plan: &Plan) {
+        let [first, second] = self.iv.words();
         slot.status.store(STATUS_QUEUED, Relaxed);
-        slot.failure.store(0, Relaxed);
-        slot.what.store(self.pack(), Relaxed);
+        slot.what.store(plan.what, Relaxed);
         slot.key.store(self.key.map_or(0, KeyId::to_bits), Relaxed);
         slot.src.store(self.src.get(), Relaxed);
         slot.dst.store(self.dst.get(), Relaxed);
         slot.len.store(self.len, Relaxed);
-        slot.iv[0].store(word(0), Relaxed);
-        slot.iv[1].store(word(8), Relaxed);
+        slot.iv[0].store(first, Relaxed);
+        slot.iv[1].store(second, Relaxed);
         slot.progress.store(0, Relaxed);
         slot.user.store(self.user, Relaxed);
     }
 
     /// Algorithm, direction and lengths in one word.
-    #[inline]
-    pub(crate) fn pack(&self) -> u64 {
+    fn pack(&self) -> u64 {
         let direction = u64::from(self.direction == Direction::Decrypt);
         u64::from(self.algorithm.row().id)
             | direction << 16
@@ -291,6 +270,53 @@ impl Job {
             counter[12..].copy_from_slice(&1_u32.to_be_bytes());
         }
         counter
+    }
+}
+
+/// How to run the jobs of one algorithm, direction and key. Jobs come in trains, so the manager keeps
+/// the last plan, and checks of a job that it covers only what differs.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    algorithm: Algorithm,
+    direction: Direction,
+    iv_len: u8,
+    tag_len: u8,
+    key: Option<KeyId>,
+    /// Where the key lies in the table; 0 where there is none.
+    pub(crate) key_index: u32,
+    /// As [`Slot::what`] has it.
+    what: u64,
+    pub(crate) route: Route,
+    min_len: u64,
+    block_mask: u64,
+    /// Output bytes of a hash or MAC; 0 for a cipher.
+    digest: u64,
+}
+
+impl Plan {
+    /// Whether the plan is that of the job, and the job beyond doubt one that [`Job::check`] accepts.
+    #[inline(always)]
+    pub(crate) fn covers(&self, job: &Job, region: &Region) -> bool {
+        self.algorithm == job.algorithm
+            && self.direction == job.direction
+            && self.iv_len == job.iv.len
+            && self.tag_len == job.tag_len
+            && self.key == job.key
+            && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
+            && job.len & self.block_mask == 0
+            && region.holds(job.src, job.len)
+            && if self.digest == 0 {
+                job.src == job.dst || self.is_disjoint(job, job.len, region)
+            } else {
+                self.is_disjoint(job, self.digest, region)
+            }
+    }
+
+    /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.
+    #[inline(always)]
+    fn is_disjoint(&self, job: &Job, out: u64, region: &Region) -> bool {
+        let (src, dst) = (job.src.get(), job.dst.get());
+        region.holds(job.dst, out) && (dst >= src + job.len || src >= dst + out)
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// The log of a journal.
+    #[inline(always)]
     pub(crate) fn new(journal: &'a Journal) -> Log<'a> {
         let slots = NonNull::from(&journal.log).cast();
         Log { step: &journal.step, slots, journal: PhantomData }
@@ -43,40 +44,60 @@ impl<'a> Log<'a> {
     }
 }
 
-/// What a run is going to do.
-pub(crate) struct Run {
-    /// Algorithm and direction, as `Job::pack` has them.
-    pub(crate) what: u64,
-    /// Bytes that each lane advances.
-    pub(crate) total: u64,
+/// What a run does: the record of the journal, without its lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Bytes that each lane advances; at most `MAX_JOB_LEN`.
+    pub(crate) total: u32,
     /// Bytes of a step, for each lane.
-    pub(crate) step_bytes: u32,
+    pub(crate) step_bytes: u16,
+    /// Lanes in use.
+    pub(crate) lanes: u8,
     /// Steps whose outputs may be incomplete while one is in flight.
-    pub(crate) redo: u32,
+    pub(crate) redo: u8,
 }
 
-/// Fills the record. `lanes` are (ring position, progress). Nothing is committed: step 0 does that.
-pub(crate) fn begin<'a>(
-    journal: &'a Journal,
-    run: &Run,
-    lanes: impl Iterator<Item = (u64, u64)>,
-) -> Log<'a> {
-    let mut count = 0;
-    for (record, (position, base)) in journal.lane.iter().zip(lanes) {
-        record.position.store(position, Relaxed);
-        record.base.store(base, Relaxed);
-        count += 1;
+impl Shape {
+    #[inline(always)]
+    fn pack(self) -> u64 {
+        u64::from(self.total)
+            | u64::from(self.step_bytes) << 32
+            | u64::from(self.lanes) << 48
+            | u64::from(self.redo) << 56
     }
-    journal.lanes.store(count, Relaxed);
-    journal.what.store(run.what, Relaxed);
-    journal.total.store(run.total, Relaxed);
-    journal.step_bytes.store(run.step_bytes, Relaxed);
-    journal.redo.store(run.redo, Relaxed);
+
+    pub(crate) fn load(journal: &Journal) -> Shape {
+        let [t0, t1, t2, t3, s0, s1, lanes, redo] = journal.shape.load(Relaxed).to_le_bytes();
+        Shape {
+            total: u32::from_le_bytes([t0, t1, t2, t3]),
+            step_bytes: u16::from_le_bytes([s0, s1]),
+            lanes,
+            redo,
+        }
+    }
+}
+
+/// Records that lane `lane` advances the job at a ring index, from `base`.
+#[inline(always)]
+pub(crate) fn record_lane(journal: &Journal, lane: usize, index: u32, base: u32) {
+    journal.lane[lane].store(u64::from(index) | u64::from(base) << 32, Relaxed);
+}
+
+/// Ring index and base progress of a lane.
+pub(crate) fn load_lane(journal: &Journal, lane: usize) -> (u32, u32) {
+    let [i0, i1, i2, i3, b0, b1, b2, b3] = journal.lane[lane].load(Relaxed).to_le_bytes();
+    (u32::from_le_bytes([i0, i1, i2, i3]), u32::from_le_bytes([b0, b1, b2, b3]))
+}
+
+/// Records the run, once its lanes are. Nothing is committed: step 0 does that.
+#[inline(always)]
+pub(crate) fn begin(journal: &Journal, shape: Shape) -> Log<'_> {
+    journal.shape.store(shape.pack(), Relaxed);
     Log::new(journal)
 }
 
 /// Commits the end of the run: nothing is redone from here on.
-#[inline]
+#[inline(always)]
 pub(crate) fn end(journal: &Journal) {
     commit(&journal.step, 0);
 }

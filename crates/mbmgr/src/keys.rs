@@ -21,12 +21,6 @@ pub struct KeyId {
 }
 
 impl KeyId {
-    /// Where the key lies in the table.
-    #[inline]
-    pub(crate) fn index(self) -> u32 {
-        self.index
-    }
-
     /// The id as a number, to pass to another process.
     #[must_use]
     #[inline]
@@ -222,8 +216,6 @@ struct LocalKey {
     id: KeyId,
     kind: KeyKind,
     material: Material,
-    /// Accepted jobs that are not finished.
-    jobs: u64,
 }
 
 /// The process's side of the key table.
@@ -259,33 +251,18 @@ impl KeyTable {
 
         let index32 = u32::try_from(index).expect("the table has a u32 length");
         let id = KeyId { index: index32, generation };
-        self.keys[index] = Some(LocalKey { id, kind, material, jobs: 0 });
+        self.keys[index] = Some(LocalKey { id, kind, material });
         Ok(id)
     }
 
+    /// Removes a key that no job uses.
     pub(crate) fn remove(&mut self, region: &Region, id: KeyId) -> Result<()> {
-        let unknown = Error::UnknownKey { key: id.to_bits() };
-        let place = self.keys.get_mut(id.index as usize).ok_or(unknown)?;
-        match place {
-            Some(key) if key.id == id => {
-                if key.jobs > 0 {
-                    return Err(Error::KeyInUse { key: id.to_bits(), jobs: key.jobs });
-                }
-            }
+        match self.keys.get_mut(id.index as usize) {
+            Some(place) if place.as_ref().is_some_and(|key| key.id == id) => *place = None,
             _ => return Err(Error::UnknownKey { key: id.to_bits() }),
         }
-        *place = None;
         clear_entry(&region.keys()[id.index as usize]);
         Ok(())
-    }
-
-    /// Whether the id names a key of `kind`.
-    #[inline(always)]
-    pub(crate) fn has(&self, id: KeyId, kind: KeyKind) -> bool {
-        match self.keys.get(id.index as usize) {
-            Some(Some(key)) => key.id == id && key.kind == kind,
-            _ => false,
-        }
     }
 
     /// The index of a key that must be of `kind`.
@@ -317,22 +294,6 @@ impl KeyTable {
         match self.material(index) {
             Some(Material::Aes { encrypt, decrypt }) => (encrypt, decrypt),
             _ => unreachable!("the job's check found an AES key at {index}"),
-        }
-    }
-
-    /// A job that uses the key was accepted.
-    #[inline]
-    pub(crate) fn take(&mut self, index: u32) {
-        if let Some(Some(key)) = self.keys.get_mut(index as usize) {
-            key.jobs += 1;
-        }
-    }
-
-    /// A job that used the key was finished.
-    #[inline]
-    pub(crate) fn give_back(&mut self, index: u32) {
-        if let Some(Some(key)) = self.keys.get_mut(index as usize) {
-            key.jobs -= 1;
         }
     }
 }
@@ -368,5 +329,5 @@ fn recover_key(entry: &KeyEntry, index: u32) -> Option<LocalKey> {
         into.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
     }
     let id = KeyId { index, generation: entry.generation.load(Relaxed) };
-    Some(LocalKey { id, kind, material: Material::from_bytes(kind, &bytes), jobs: 0 })
+    Some(LocalKey { id, kind, material: Material::from_bytes(kind, &bytes) })
 }

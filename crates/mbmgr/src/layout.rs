@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 use crate::kernel::MAX_LANES;
 
 /// Raised by hand whenever the meaning of a field changes while its place stays.
-const LAYOUT_REVISION: u64 = 1;
+const LAYOUT_REVISION: u64 = 2;
 
 /// The first eight bytes of a manager's configuration: what a root points to is a manager.
 pub(crate) const MANAGER_MAGIC: u64 = u64::from_le_bytes(*b"mbmgr\0\0\x01");
@@ -130,37 +130,19 @@ pub(crate) struct KeyEntry {
     pub(crate) _pad: [AtomicU64; 2],
 }
 
-/// Which job a lane of the run advances, and from where.
-#[derive(FromBytes, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub(crate) struct LaneRecord {
-    /// Ring position of the job.
-    pub(crate) position: AtomicU64,
-    /// Its progress when the run began.
-    pub(crate) base: AtomicU64,
-}
-
 /// The run journal: one run at a time is in flight.
 #[derive(FromBytes, IntoBytes, KnownLayout)]
 #[repr(C, align(64))]
 pub(crate) struct Journal {
     /// 0: no run, the rest means nothing. `k + 1`: step k is in flight and logged.
     pub(crate) step: AtomicU64,
-    /// Bytes that the run advances each lane.
-    pub(crate) total: AtomicU64,
-    /// Algorithm and direction, packed as in [`Slot::what`].
-    pub(crate) what: AtomicU64,
-    /// Lanes in use.
-    pub(crate) lanes: AtomicU32,
-    /// Bytes of a step, for each lane.
-    pub(crate) step_bytes: AtomicU32,
-    /// Steps whose outputs may be incomplete, counted back from the one in flight.
-    pub(crate) redo: AtomicU32,
-    pub(crate) _reserved: AtomicU32,
-    pub(crate) _pad: [AtomicU64; 3],
-    /// The lanes.
-    pub(crate) lane: [LaneRecord; MAX_LANES],
-    /// Inputs of the steps: step k is in slot `k % LOG_SLOTS`, lane l at `l * step_bytes`.
+    /// Bytes that the run advances each lane (low 32 bits), bytes of a step (16), lanes in use (8), and
+    /// steps whose outputs may be incomplete, counted back from the one in flight (8).
+    pub(crate) shape: AtomicU64,
+    pub(crate) _pad: [AtomicU64; 6],
+    /// For each lane: ring index of its job (low 32 bits), progress when the run began (high 32 bits).
+    pub(crate) lane: [AtomicU64; MAX_LANES],
+    /// Inputs of the steps: step k is in slot `k % LOG_SLOTS`, lane l at `l * step bytes`.
     pub(crate) log: [[AtomicU64; LOG_SLOT_BYTES / 8]; LOG_SLOTS],
 }
 
@@ -171,8 +153,6 @@ unsafe impl Shared for ManagerHeader {}
 unsafe impl Shared for Slot {}
 // SAFETY: as for `ManagerHeader`.
 unsafe impl Shared for KeyEntry {}
-// SAFETY: as for `ManagerHeader`.
-unsafe impl Shared for LaneRecord {}
 // SAFETY: as for `ManagerHeader`.
 unsafe impl Shared for Journal {}
 
@@ -195,12 +175,10 @@ const _: () = {
     assert!(size_of::<KeyEntry>() == 512);
     assert!(offset_of!(KeyEntry, material) == 16);
 
-    assert!(size_of::<LaneRecord>() == 16);
-    assert!(offset_of!(Journal, lanes) == 24);
-    assert!(offset_of!(Journal, redo) == 32);
+    assert!(offset_of!(Journal, shape) == 8);
     assert!(offset_of!(Journal, lane) == 64);
-    assert!(offset_of!(Journal, log) == 320);
-    assert!(size_of::<Journal>() == 320 + LOG_SLOTS * LOG_SLOT_BYTES);
+    assert!(offset_of!(Journal, log) == 192);
+    assert!(size_of::<Journal>() == 192 + LOG_SLOTS * LOG_SLOT_BYTES);
 };
 
 /// FNV-1a over everything above that another build must agree on.

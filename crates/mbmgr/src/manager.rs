@@ -10,7 +10,7 @@ use shmem::{Acquire as Outcome, Candidate, Lease, Previous, Segment};
 
 use crate::config::{Acknowledge, Config, Options};
 use crate::error::{Error, Result};
-use crate::job::{Completed, Failure, Job, JobStatus};
+use crate::job::{Completed, Failure, Job, JobStatus, Plan};
 use crate::kernel::{Backend, Kernels};
 use crate::keys::{Key, KeyId, KeyTable};
 use crate::lanes::{Entry, Hall, Lanes};
@@ -48,6 +48,8 @@ pub struct Manager {
     acknowledge: Acknowledge,
     keys: KeyTable,
     lanes: Lanes,
+    /// The plan of the last job.
+    plan: Option<Plan>,
     recovered: Recovery,
     /// As in the segment.
     acked: u64,
@@ -122,10 +124,10 @@ impl Manager {
         options: &Options,
     ) -> Result<Manager> {
         let positions = Positions::load(&region)?;
-        let mut keys = KeyTable::recover(&region);
+        let keys = KeyTable::recover(&region);
         let mut lanes = Lanes::new(kernels, &region);
         let redone = recovery::finish_run(&region, &keys, kernels, positions)?;
-        let unfinished = recovery::queue(&region, &mut keys, &mut lanes, positions);
+        let unfinished = recovery::queue(&region, &keys, &mut lanes, positions);
         let recovered = Recovery {
             previous: lease.previous(),
             outstanding: positions.tail - positions.returned,
@@ -140,6 +142,7 @@ impl Manager {
             acknowledge: options.acknowledge,
             keys,
             lanes,
+            plan: None,
             recovered,
             acked: positions.acked,
             cursor: positions.acked,
@@ -207,7 +210,12 @@ impl Manager {
     /// [`Error::Fenced`].
     pub fn remove_key(&mut self, key: KeyId) -> Result<()> {
         self.check_fence()?;
+        let jobs = self.lanes.jobs_with_key(key);
+        if jobs > 0 {
+            return Err(Error::KeyInUse { key: key.to_bits(), jobs });
+        }
         self.keys.remove(&self.region, key)?;
+        self.plan = None;
         self.lanes.forget_key(key);
         Ok(())
     }
@@ -220,9 +228,9 @@ impl Manager {
     /// [`Error::Fenced`]. The job was not accepted then, and nothing else changed.
     pub fn submit(&mut self, job: &Job) -> Result<Option<Completed>> {
         self.enter()?;
-        let key = job.check(&self.region, &self.keys)?;
+        self.plan_for(job)?;
         self.check_room()?;
-        self.accept(job, key);
+        self.accept(job);
         Ok(self.next_after_submit())
     }
 
@@ -235,15 +243,15 @@ impl Manager {
     pub fn submit_burst(&mut self, jobs: &[Job], completed: &mut Vec<Completed>) -> Result<usize> {
         self.enter()?;
         for job in jobs {
-            job.check(&self.region, &self.keys)?;
+            self.plan_for(job)?;
         }
         let mut accepted = 0;
         for job in jobs {
             if self.check_room().is_err() {
                 break;
             }
-            let key = job.check(&self.region, &self.keys)?;
-            self.accept(job, key);
+            self.plan_for(job)?;
+            self.accept(job);
             accepted += 1;
             completed.extend(self.next_after_submit());
         }
@@ -335,16 +343,28 @@ impl Manager {
         }
     }
 
-    /// Fills the next slot, commits it, and puts the job into a lane. There is room for it.
-    #[inline]
-    fn accept(&mut self, job: &Job, key: u32) {
+    /// Checks a job and makes `plan` that of it.
+    #[inline(always)]
+    fn plan_for(&mut self, job: &Job) -> Result<()> {
+        match &self.plan {
+            Some(plan) if plan.covers(job, &self.region) => {}
+            _ => self.plan = Some(job.check(&self.region, &self.keys)?),
+        }
+        Ok(())
+    }
+
+    /// Fills the next slot, commits it, and puts the job into a lane. There is room for it, and `plan`
+    /// is the job's.
+    #[inline(always)]
+    fn accept(&mut self, job: &Job) {
+        let Some(plan) = &self.plan else { return };
         let position = self.tail;
-        job.store(self.region.slot(position));
+        job.store(self.region.slot(position), plan);
         self.tail += 1;
         // Commits the job: from here on it will be finished, by whoever owns the manager.
         commit(&self.region.header().tail, self.tail);
-        let entry = Entry { position, job, key, progress: 0 };
-        self.lanes.enqueue(&mut Hall { region: &self.region, keys: &mut self.keys }, &entry);
+        let entry = Entry { position, job, plan, progress: 0 };
+        self.lanes.enqueue(Hall { region: &self.region, keys: &self.keys }, &entry);
     }
 
     #[inline]
@@ -359,8 +379,8 @@ impl Manager {
         if self.cursor == self.tail {
             return None;
         }
-        let mut hall = Hall { region: &self.region, keys: &mut self.keys };
-        self.lanes.finish(&mut hall, self.cursor);
+        let hall = Hall { region: &self.region, keys: &self.keys };
+        self.lanes.finish(hall, self.cursor);
         self.next()
     }
 

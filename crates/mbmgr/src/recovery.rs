@@ -11,13 +11,13 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::algorithm::{Direction, Kind};
 use crate::error::{Error, Result};
-use crate::job::{Failure, Job, Packed, store_chain};
-use crate::journal::{self, Log};
+use crate::job::{Failure, Job, MAX_JOB_LEN, Plan, store_chain};
+use crate::journal::{self, Log, Shape};
 use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES};
 use crate::keys::KeyTable;
-use crate::lanes::{self, Entry, Hall, Lanes, advance_counter};
+use crate::lanes::{self, Entry, Hall, Lanes, Route, advance_counter};
 use crate::layout::{
-    LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED,
+    Journal, LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED,
 };
 use crate::region::{Region, commit32};
 
@@ -47,6 +47,16 @@ impl Positions {
             )))
         }
     }
+
+    /// The job in `[returned, tail)` whose slot has that ring index.
+    pub(crate) fn of(self, index: u32, region: &Region) -> Option<u64> {
+        if index >= region.config.ring {
+            return None;
+        }
+        let ahead = index.wrapping_sub(region.index32(self.returned)) & (region.config.ring - 1);
+        let position = self.returned + u64::from(ahead);
+        (position < self.tail).then_some(position)
+    }
 }
 
 /// Finishes the run that was in flight, if one was. True if a step was redone.
@@ -62,18 +72,15 @@ pub(crate) fn finish_run(
     if step == 0 {
         return Ok(false);
     }
-    let run = Flight::load(region, step)?;
+    let run = Flight::load(record, step)?;
     for index in 0..run.lanes {
-        let (position, base) = {
-            let lane = &record.lane[index];
-            (lane.position.load(Relaxed), lane.base.load(Relaxed))
-        };
-        if position < positions.returned || position >= positions.tail {
-            let what = format!("the journal's lane {index} names job {position}, which is not due");
-            return Err(Error::corrupt(what));
-        }
+        let (slot, base) = journal::load_lane(record, index);
+        let position = positions.of(slot, region).ok_or_else(|| {
+            let what = format!("the journal's lane {index} names slot {slot}, which is not due");
+            Error::corrupt(what)
+        })?;
         // A lane whose slot is damaged is left to `queue`, which fails the job.
-        if let Some(lane) = run.lane(region, keys, position, base) {
+        if let Some(lane) = run.lane(region, keys, position, u64::from(base)) {
             run.redo(region, keys, kernels, index, &lane);
         }
     }
@@ -83,7 +90,6 @@ pub(crate) fn finish_run(
 
 /// The run in flight, copied from its record and checked.
 struct Flight {
-    what: Packed,
     total: u64,
     step_bytes: u64,
     lanes: usize,
@@ -97,48 +103,42 @@ struct Flown {
     position: u64,
     base: u64,
     job: Job,
-    key: u32,
+    plan: Plan,
 }
 
 impl Flight {
-    fn load(region: &Region, step: u64) -> Result<Flight> {
-        let record = region.journal();
-        let what = Packed::parse(record.what.load(Relaxed));
-        let what = what.filter(|what| lanes::is_journaled(what.algorithm));
-        let Some(what) = what else {
-            return Err(Error::corrupt("the journal names an algorithm that keeps none"));
-        };
-        let lanes = record.lanes.load(Relaxed) as usize;
-        let step_bytes = u64::from(record.step_bytes.load(Relaxed));
-        let redo = u64::from(record.redo.load(Relaxed));
-        let total = record.total.load(Relaxed);
-        let wide = what.algorithm.kind() == Kind::Ctr || what.direction == Direction::Decrypt;
-        // A wide step of CBC shares its slot with the chaining value.
-        let room = if wide { LOG_CHAIN } else { LOG_SLOT_BYTES } as u64;
-        let fits = (1..=if wide { 1 } else { MAX_LANES }).contains(&lanes)
+    fn load(record: &Journal, step: u64) -> Result<Flight> {
+        let shape = Shape::load(record);
+        let lanes = usize::from(shape.lanes);
+        let step_bytes = u64::from(shape.step_bytes);
+        let redo = u64::from(shape.redo);
+        let total = u64::from(shape.total);
+        // A step of one lane may share its slot with a chaining value.
+        let room = if lanes == 1 { LOG_CHAIN } else { LOG_SLOT_BYTES } as u64;
+        let fits = (1..=MAX_LANES).contains(&lanes)
             && step_bytes > 0
             && step_bytes.is_multiple_of(16)
             && step_bytes * lanes as u64 <= room
             && (1..LOG_SLOTS as u64).contains(&redo)
-            && total <= crate::job::MAX_JOB_LEN
+            && total <= MAX_JOB_LEN
             && step <= total.div_ceil(step_bytes);
         if !fits {
-            return Err(Error::corrupt(format!(
-                "the journal's run of {lanes} lanes by {total} bytes in steps of {step_bytes} \
-                 cannot be at step {step}"
-            )));
+            let what = format!("the journal's run {shape:?} cannot be at step {step}");
+            return Err(Error::corrupt(what));
         }
-        let last = step - 1;
-        let first = step.saturating_sub(redo);
-        Ok(Flight { what, total, step_bytes, lanes, first, last })
+        Ok(Flight { total, step_bytes, lanes, first: step.saturating_sub(redo), last: step - 1 })
     }
 
+    /// A lane, if its slot and its place in it make sense.
     fn lane(&self, region: &Region, keys: &KeyTable, position: u64, base: u64) -> Option<Flown> {
         let job = Job::load(region.slot(position))?;
-        let key = job.check(region, keys).ok()?;
-        let same = job.algorithm == self.what.algorithm && job.direction == self.what.direction;
-        let fits = base.is_multiple_of(16) && base <= job.len && self.total <= job.len - base;
-        (same && fits).then_some(Flown { position, base, job, key })
+        let plan = job.check(region, keys).ok()?;
+        let fits = plan.route.is_journaled()
+            && (self.lanes == 1 || plan.route != Route::Wide)
+            && base.is_multiple_of(16)
+            && base <= job.len
+            && self.total <= job.len - base;
+        fits.then_some(Flown { position, base, job, plan })
     }
 
     /// Bytes of step `k`: the last one may be shorter.
@@ -158,7 +158,7 @@ impl Flight {
             let src = log.slot(k).cast_const().wrapping_add(own);
             let offset = shmem::Offset::new(job.dst.get() + at);
             let dst = region.address(offset).as_ptr();
-            let (encrypt, decrypt) = keys.schedules(lane.key);
+            let (encrypt, decrypt) = keys.schedules(lane.plan.key_index);
             match (job.algorithm.kind(), job.direction) {
                 (Kind::Ctr, _) => {
                     let counter = advance_counter(&job.counter(), at);
@@ -190,7 +190,7 @@ impl Flight {
             }
         }
         let slot = region.slot(lane.position);
-        if self.what.direction == Direction::Decrypt && self.what.algorithm.kind() == Kind::Cbc {
+        if job.direction == Direction::Decrypt && job.algorithm.kind() == Kind::Cbc {
             store_chain(slot, &chain);
         }
         let progress = lane.base + self.last * self.step_bytes + self.len(self.last);
@@ -206,7 +206,7 @@ impl Flight {
 /// Returns how many were unfinished.
 pub(crate) fn queue(
     region: &Region,
-    keys: &mut KeyTable,
+    keys: &KeyTable,
     lanes: &mut Lanes,
     positions: Positions,
 ) -> u64 {
@@ -222,16 +222,14 @@ pub(crate) fn queue(
         // Acquire pairs with `store_progress`.
         let progress = slot.progress.load(Acquire);
         let checked = Job::load(slot).filter(|_| status == STATUS_QUEUED).and_then(|job| {
-            let key = job.check(region, keys).ok()?;
+            let plan = job.check(region, keys).ok()?;
             let resumable = progress == 0
-                || lanes::is_journaled(job.algorithm)
-                    && progress.is_multiple_of(16)
-                    && progress < job.len;
-            resumable.then_some((job, key))
+                || plan.route.is_journaled() && progress.is_multiple_of(16) && progress < job.len;
+            resumable.then_some((job, plan))
         });
-        if let Some((job, key)) = checked {
-            let entry = Entry { position, job: &job, key, progress };
-            lanes.enqueue(&mut Hall { region, keys }, &entry);
+        if let Some((job, plan)) = checked {
+            let entry = Entry { position, job: &job, plan: &plan, progress };
+            lanes.enqueue(Hall { region, keys }, &entry);
         } else {
             slot.failure.store(Failure::DamagedSlot.id(), Relaxed);
             // Commits that the job failed.

@@ -190,9 +190,15 @@ impl Region {
     /// The index of a ring position, below `config.ring`.
     #[inline(always)]
     pub(crate) fn index(&self, position: u64) -> usize {
+        self.index32(position) as usize
+    }
+
+    /// As [`Region::index`], for the journal's record.
+    #[inline(always)]
+    pub(crate) fn index32(&self, position: u64) -> u32 {
         #[expect(clippy::cast_possible_truncation, reason = "masked below 2^32")]
         let low = position as u32;
-        (low & (self.config.ring - 1)) as usize
+        low & (self.config.ring - 1)
     }
 
     /// Whether `len` bytes at `at` lie in the arena and outside the manager itself.

@@ -12,7 +12,8 @@ use shmem::{Owner, Segment};
 use crate::algorithm::{Algorithm, Direction};
 use crate::config::Config;
 use crate::error::Result;
-use crate::job::{Job, Packed};
+use crate::job::Job;
+use crate::journal::{self, Shape};
 use crate::kernel::MAX_LANES;
 use crate::layout::{
     KEY_FILLING, KEY_FREE, KEY_READY, KEY_REMOVING, LOG_SLOTS, STATUS_DONE, STATUS_FAILED,
@@ -61,18 +62,18 @@ pub struct JobView {
 pub struct JournalView {
     /// The step in flight; `None` if no run is.
     pub step: Option<u64>,
-    /// What the run does; it means something only while a step is in flight.
+    /// What the first lane's job asks for; it means something only while a step is in flight.
     pub algorithm: Option<Algorithm>,
     /// Encrypt or decrypt.
     pub direction: Option<Direction>,
     /// Bytes that the run advances each lane.
-    pub total: u64,
+    pub total: u32,
     /// Bytes of a step.
-    pub step_bytes: u32,
+    pub step_bytes: u16,
     /// Steps to redo.
-    pub redo: u32,
-    /// Ring position and base progress of each lane in use.
-    pub lanes: Vec<(u64, u64)>,
+    pub redo: u8,
+    /// Ring index and base progress of each lane in use.
+    pub lanes: Vec<(u32, u32)>,
     /// The log slot of the step in flight.
     pub log_slot: Option<usize>,
 }
@@ -128,20 +129,18 @@ fn job(region: &Region, sequence: u64) -> JobView {
 fn journal(region: &Region) -> JournalView {
     let record = region.journal();
     let step = record.step.load(Acquire).checked_sub(1);
-    let what = Packed::parse(record.what.load(Relaxed));
-    let count = (record.lanes.load(Relaxed) as usize).min(MAX_LANES);
-    let lane = |index: usize| {
-        let lane = &record.lane[index];
-        (lane.position.load(Relaxed), lane.base.load(Relaxed))
-    };
+    let shape = Shape::load(record);
+    let count = usize::from(shape.lanes).min(MAX_LANES);
+    let lanes = (0..count).map(|lane| journal::load_lane(record, lane)).collect::<Vec<_>>();
+    let job = lanes.first().and_then(|lane| Job::load(region.slot(u64::from(lane.0))));
     JournalView {
         step,
-        algorithm: what.as_ref().map(|what| what.algorithm),
-        direction: what.as_ref().map(|what| what.direction),
-        total: record.total.load(Relaxed),
-        step_bytes: record.step_bytes.load(Relaxed),
-        redo: record.redo.load(Relaxed),
-        lanes: (0..count).map(lane).collect(),
+        algorithm: job.map(|job| job.algorithm),
+        direction: job.map(|job| job.direction),
+        total: shape.total,
+        step_bytes: shape.step_bytes,
+        redo: shape.redo,
+        lanes,
         log_slot: step.and_then(|step| usize::try_from(step % LOG_SLOTS as u64).ok()),
     }
 }

@@ -1,24 +1,24 @@
 //! A lane group of AES-CBC encryption: every lane a job, the kernel advances them side by side.
 #![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
 
-use crate::algorithm::Algorithm;
-use crate::journal::{self, Run};
+use std::ptr;
+
+use crate::journal::{self, Shape};
 use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES};
 use crate::keys::KeyId;
+use crate::region::Region;
 
 use super::{Entry, Hall, States, store_progress};
 
 /// What the kernel does not need to know of a lane.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Ticket {
     position: u64,
     /// Bytes complete.
-    base: u64,
+    base: u32,
     /// Bytes to go.
-    left: u64,
-    key: u32,
+    left: u32,
     in_place: bool,
-    what: u64,
 }
 
 /// Lanes 0..used hold jobs; there are no gaps.
@@ -26,10 +26,13 @@ pub(super) struct CbcGroup {
     rounds: u32,
     capacity: usize,
     used: usize,
+    /// Whether a lane works in place, and the least `left` of all lanes.
+    any_in_place: bool,
+    least_left: u32,
     lanes: [Lane; MAX_LANES],
     tickets: [Ticket; MAX_LANES],
     keys: LaneKeys,
-    /// Whose round keys stand in a lane's column of `keys`.
+    /// Whose round keys stand in a lane's column of `keys`; the lane's job uses that key.
     key_of: [Option<KeyId>; MAX_LANES],
 }
 
@@ -38,40 +41,33 @@ pub(super) struct CbcGroup {
 unsafe impl Send for CbcGroup {}
 
 impl CbcGroup {
-    pub(super) fn new(algorithm: Algorithm, capacity: usize) -> CbcGroup {
-        let rounds = match algorithm {
-            Algorithm::Aes192Cbc => 12,
-            Algorithm::Aes256Cbc => 14,
-            _ => 10,
-        };
-        let ticket = Ticket { position: 0, base: 0, left: 0, key: 0, in_place: false, what: 0 };
+    pub(super) fn new(rounds: u32, capacity: usize) -> CbcGroup {
+        let idle = Lane { src: ptr::null(), dst: ptr::null_mut(), chain: [0; 16] };
         CbcGroup {
             rounds,
             capacity,
             used: 0,
-            lanes: std::array::from_fn(|_| Lane {
-                src: std::ptr::null(),
-                dst: std::ptr::null_mut(),
-                chain: [0; 16],
-            }),
-            tickets: [ticket; MAX_LANES],
+            any_in_place: false,
+            least_left: u32::MAX,
+            lanes: [idle; MAX_LANES],
+            tickets: [Ticket::default(); MAX_LANES],
             keys: LaneKeys::new(),
             key_of: [None; MAX_LANES],
         }
     }
 
     /// Puts a job into the next lane; true if that was the last free one.
-    #[inline]
-    pub(super) fn push(&mut self, hall: &mut Hall<'_>, entry: &Entry<'_>) -> bool {
-        let (lane, job) = (self.used, entry.job);
+    #[inline(always)]
+    pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
+        let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
         if self.key_of[lane] != job.key {
-            self.keys.set(lane, hall.keys.schedules(entry.key).0);
+            self.keys.set(lane, hall.keys.schedules(entry.plan.key_index).0);
             self.key_of[lane] = job.key;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "progress is below MAX_JOB_LEN")]
-        let done = entry.progress as usize;
-        let src = hall.region.address(job.src).as_ptr().wrapping_add(done);
-        let dst = hall.region.address(job.dst).as_ptr().wrapping_add(done);
+        #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
+        let (len, done) = (job.len as u32, entry.progress as u32);
+        let src = hall.region.address(job.src).as_ptr().wrapping_add(done as usize);
+        let dst = hall.region.address(job.dst).as_ptr().wrapping_add(done as usize);
         let chain = if done == 0 {
             job.chain()
         } else {
@@ -80,54 +76,63 @@ impl CbcGroup {
             unsafe { dst.cast_const().sub(16).cast::<[u8; 16]>().read_volatile() }
         };
         self.lanes[lane] = Lane { src, dst, chain };
-        self.tickets[lane] = Ticket {
-            position: entry.position,
-            base: entry.progress,
-            left: job.len - entry.progress,
-            key: entry.key,
-            in_place: job.src == job.dst,
-            what: job.pack(),
-        };
+        let in_place = job.src == job.dst;
+        let ticket = Ticket { position: entry.position, base: done, left: len - done, in_place };
+        self.any_in_place |= in_place;
+        self.least_left = self.least_left.min(ticket.left);
+        self.tickets[lane] = ticket;
         self.used += 1;
         self.used == self.capacity
     }
 
     /// Advances all lanes by what the shortest has left, so that at least one job ends.
-    pub(super) fn run(&mut self, kernels: Kernels, hall: &mut Hall<'_>, states: &mut States) {
+    pub(super) fn run(&mut self, kernels: Kernels, region: &Region, states: &mut States) {
         let tickets = &mut self.tickets[..self.used];
         let lanes = &mut self.lanes[..self.used];
-        let Some(total) = tickets.iter().map(|ticket| ticket.left).min() else { return };
-        #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
+        let total = self.least_left;
         let len = total as usize;
-
-        let region = hall.region;
-        let logged = tickets.iter().any(|ticket| ticket.in_place);
-        let log = logged.then(|| {
+        let log = self.any_in_place.then(|| {
+            for (lane, ticket) in tickets.iter().enumerate() {
+                let index = region.index32(ticket.position);
+                journal::record_lane(region.journal(), lane, index, ticket.base);
+            }
             let step = kernels.cbc_encrypt_step(lanes);
-            #[expect(clippy::cast_possible_truncation, reason = "a step fits a log slot")]
-            let run = Run { what: tickets[0].what, total, step_bytes: step as u32, redo: 1 };
-            journal::begin(region.journal(), &run, tickets.iter().map(|t| (t.position, t.base)))
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "at most 16 lanes, a step of a slot"
+            )]
+            let (lanes, step_bytes) = (lanes.len() as u8, step as u16);
+            journal::begin(region.journal(), Shape { total, step_bytes, lanes, redo: 1 })
         });
         // SAFETY: `Job::check` found the `left` bytes at each lane's `src` and `dst` in the arena,
         // which the region keeps mapped, the same or disjoint; `len` is the least of them. `push` set
         // the key column of each lane to a schedule of this group's `rounds`.
         unsafe { kernels.cbc_encrypt(lanes, &self.keys, self.rounds, len, log.as_ref()) };
 
+        let mut running = 0;
         for (lane, ticket) in lanes.iter_mut().zip(tickets) {
             ticket.left -= total;
             if ticket.left == 0 {
-                states.done(hall, ticket.position, Some(ticket.key));
+                states.done(region, ticket.position);
             } else {
+                running += 1;
                 ticket.base += total;
-                store_progress(region, ticket.position, ticket.base);
+                store_progress(region, ticket.position, u64::from(ticket.base));
                 lane.src = lane.src.wrapping_add(len);
                 lane.dst = lane.dst.wrapping_add(len);
             }
         }
-        if logged {
+        if log.is_some() {
             journal::end(region.journal());
         }
-        self.close_gaps();
+        if running == 0 {
+            self.used = 0;
+        } else {
+            self.close_gaps();
+        }
+        let rest = &self.tickets[..self.used];
+        self.any_in_place = rest.iter().any(|ticket| ticket.in_place);
+        self.least_left = rest.iter().map(|ticket| ticket.left).min().unwrap_or(u32::MAX);
     }
 
     /// Moves the last lanes into those whose job has ended.
@@ -149,6 +154,11 @@ impl CbcGroup {
                 }
             }
         }
+    }
+
+    /// How many lanes' jobs use a key.
+    pub(super) fn jobs_with_key(&self, key: KeyId) -> usize {
+        self.key_of[..self.used].iter().filter(|of| **of == Some(key)).count()
     }
 
     /// Zeroizes the columns of a key.

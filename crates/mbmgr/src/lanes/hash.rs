@@ -14,7 +14,8 @@ use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use crate::hmac::{SHA256_INIT, SHA512_INIT};
 use crate::kernel::{Kernels, MAX_LANES};
-use crate::keys::Material;
+use crate::keys::{KeyId, Material};
+use crate::region::Region;
 
 use super::{Entry, Hall, States};
 
@@ -133,7 +134,7 @@ enum Stage {
 
 struct Ticket<W> {
     position: u64,
-    key: Option<u32>,
+    key: Option<KeyId>,
     stage: Stage,
     /// Blocks to go in this stage.
     left: usize,
@@ -192,10 +193,10 @@ impl<H: Hash> HashGroup<H> {
     }
 
     /// Puts a job into the next lane; true if that was the last free one.
-    pub(super) fn push(&mut self, hall: &mut Hall<'_>, entry: &Entry<'_>) -> bool {
+    pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used, entry.job);
-        let key = job.key.map(|_| entry.key);
-        let midstates = key.and_then(|key| hall.keys.material(key)).and_then(H::midstates);
+        let material = job.key.and_then(|_| hall.keys.material(entry.plan.key_index));
+        let midstates = material.and_then(H::midstates);
         let (init, outer) = match midstates {
             Some((inner, outer)) => (inner, Some(*outer)),
             None => (&H::INIT, None),
@@ -218,7 +219,7 @@ impl<H: Hash> HashGroup<H> {
         }
         ticket.end = pad::<H>(&mut ticket.scratch, rest, prefix + len);
         ticket.position = entry.position;
-        ticket.key = key;
+        ticket.key = job.key;
         ticket.outer = outer;
         ticket.dst = hall.region.address(job.dst).as_ptr();
         ticket.digest = job.digest_bytes();
@@ -233,7 +234,7 @@ impl<H: Hash> HashGroup<H> {
     }
 
     /// Advances all lanes until at least one job ends.
-    pub(super) fn run(&mut self, kernels: Kernels, hall: &mut Hall<'_>, states: &mut States) {
+    pub(super) fn run(&mut self, kernels: Kernels, region: &Region, states: &mut States) {
         let before = self.used;
         while self.used > 0 && self.used == before {
             self.advance(kernels);
@@ -244,11 +245,15 @@ impl<H: Hash> HashGroup<H> {
                     continue;
                 }
                 self.write_digest(lane);
-                let ticket = &self.tickets[lane];
-                states.done(hall, ticket.position, ticket.key);
+                states.done(region, self.tickets[lane].position);
                 self.remove(lane);
             }
         }
+    }
+
+    /// How many lanes' jobs use a key.
+    pub(super) fn jobs_with_key(&self, key: KeyId) -> usize {
+        self.tickets[..self.used].iter().filter(|ticket| ticket.key == Some(key)).count()
     }
 
     /// Advances all lanes by the blocks that the nearest to its stage's end has left.

@@ -7,8 +7,8 @@ mod wide;
 
 use std::sync::atomic::Ordering::Release;
 
-use crate::algorithm::{Algorithm, Direction, Kind};
-use crate::job::Job;
+use crate::algorithm::{Algorithm, Direction};
+use crate::job::{Job, Plan};
 use crate::kernel::Kernels;
 use crate::keys::{KeyId, KeyTable};
 use crate::layout::STATUS_DONE;
@@ -17,6 +17,43 @@ use crate::region::{Region, commit32};
 use cbc::CbcGroup;
 use hash::{HashGroup, Sha256, Sha512};
 pub(crate) use wide::advance_counter;
+
+/// Where jobs of an algorithm and direction run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// At once, alone.
+    Wide,
+    /// In a lane of a group.
+    Lane(Group),
+}
+
+/// A multi-buffer kernel's lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Cbc128,
+    Cbc192,
+    Cbc256,
+    Sha256,
+    Sha512,
+}
+
+impl Route {
+    pub(crate) fn of(algorithm: Algorithm, direction: Direction) -> Route {
+        match (algorithm, direction) {
+            (Algorithm::Aes128Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc128),
+            (Algorithm::Aes192Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc192),
+            (Algorithm::Aes256Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc256),
+            (Algorithm::Sha256 | Algorithm::HmacSha256, _) => Route::Lane(Group::Sha256),
+            (Algorithm::Sha512 | Algorithm::HmacSha512, _) => Route::Lane(Group::Sha512),
+            _ => Route::Wide,
+        }
+    }
+
+    /// Whether a run of such jobs keeps a journal when it works in place.
+    pub(crate) fn is_journaled(self) -> bool {
+        !matches!(self, Route::Lane(Group::Sha256 | Group::Sha512))
+    }
+}
 
 /// Where a job of the ring stands, for this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,31 +64,23 @@ enum State {
     Waiting(Group),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Cbc128,
-    Cbc192,
-    Cbc256,
-    Sha256,
-    Sha512,
-}
-
 /// A job on its way into a lane: checked, and copied from its slot.
 pub(crate) struct Entry<'a> {
     /// Its ring position.
     pub(crate) position: u64,
     /// The request.
     pub(crate) job: &'a Job,
-    /// The index of its key; 0 where it has none.
-    pub(crate) key: u32,
+    /// How to run it.
+    pub(crate) plan: &'a Plan,
     /// Bytes that are complete already: not 0 only after a takeover.
     pub(crate) progress: u64,
 }
 
 /// What a run needs of the manager around it.
+#[derive(Clone, Copy)]
 pub(crate) struct Hall<'a> {
     pub(crate) region: &'a Region,
-    pub(crate) keys: &'a mut KeyTable,
+    pub(crate) keys: &'a KeyTable,
 }
 
 /// All lanes of one process.
@@ -69,13 +98,10 @@ pub(crate) struct States(Vec<State>);
 
 impl States {
     /// Commits the result of a job and notes it: its outputs are stored before.
-    #[inline]
-    fn done(&mut self, hall: &mut Hall<'_>, position: u64, key: Option<u32>) {
-        commit32(&hall.region.slot(position).status, STATUS_DONE);
-        self.0[hall.region.index(position)] = State::Done;
-        if let Some(key) = key {
-            hall.keys.give_back(key);
-        }
+    #[inline(always)]
+    fn done(&mut self, region: &Region, position: u64) {
+        commit32(&region.slot(position).status, STATUS_DONE);
+        self.0[region.index(position)] = State::Done;
     }
 }
 
@@ -84,11 +110,7 @@ impl Lanes {
         let lanes = region.config.lanes as usize;
         Lanes {
             kernels,
-            cbc: [
-                Box::new(CbcGroup::new(Algorithm::Aes128Cbc, lanes)),
-                Box::new(CbcGroup::new(Algorithm::Aes192Cbc, lanes)),
-                Box::new(CbcGroup::new(Algorithm::Aes256Cbc, lanes)),
-            ],
+            cbc: [10, 12, 14].map(|rounds| Box::new(CbcGroup::new(rounds, lanes))),
             sha256: Box::new(HashGroup::new(lanes)),
             sha512: Box::new(HashGroup::new(lanes)),
             states: States(vec![State::Done; region.config.ring as usize]),
@@ -100,26 +122,18 @@ impl Lanes {
     }
 
     /// Whether the job at `position`, which is in the ring, has ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_done(&self, region: &Region, position: u64) -> bool {
         self.states.0[region.index(position)] == State::Done
     }
 
     /// Puts a job into a lane, and runs the group once it is full. Single-buffer modes run at once.
     #[inline]
-    pub(crate) fn enqueue(&mut self, hall: &mut Hall<'_>, entry: &Entry<'_>) {
-        let group = match (entry.job.algorithm, entry.job.direction) {
-            (Algorithm::Aes128Cbc, Direction::Encrypt) => Group::Cbc128,
-            (Algorithm::Aes192Cbc, Direction::Encrypt) => Group::Cbc192,
-            (Algorithm::Aes256Cbc, Direction::Encrypt) => Group::Cbc256,
-            (Algorithm::Sha256 | Algorithm::HmacSha256, _) => Group::Sha256,
-            (Algorithm::Sha512 | Algorithm::HmacSha512, _) => Group::Sha512,
-            _ => return wide::run(self.kernels, hall, &mut self.states, entry),
+    pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>) {
+        let Route::Lane(group) = entry.plan.route else {
+            return wide::run(self.kernels, hall, &mut self.states, entry);
         };
         self.states.0[hall.region.index(entry.position)] = State::Waiting(group);
-        if entry.job.key.is_some() {
-            hall.keys.take(entry.key);
-        }
         let full = match group {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),
@@ -133,7 +147,7 @@ impl Lanes {
     }
 
     /// Runs groups until the job at `position` has ended.
-    pub(crate) fn finish(&mut self, hall: &mut Hall<'_>, position: u64) {
+    pub(crate) fn finish(&mut self, hall: Hall<'_>, position: u64) {
         // Each run finishes a job of the group, so this ends after at most 16 of them.
         while let State::Waiting(group) = self.states.0[hall.region.index(position)] {
             self.run(hall, group);
@@ -141,15 +155,22 @@ impl Lanes {
     }
 
     /// Runs a group until at least one of its jobs has ended.
-    fn run(&mut self, hall: &mut Hall<'_>, group: Group) {
+    fn run(&mut self, hall: Hall<'_>, group: Group) {
         let (kernels, states) = (self.kernels, &mut self.states);
         match group {
-            Group::Cbc128 => self.cbc[0].run(kernels, hall, states),
-            Group::Cbc192 => self.cbc[1].run(kernels, hall, states),
-            Group::Cbc256 => self.cbc[2].run(kernels, hall, states),
-            Group::Sha256 => self.sha256.run(kernels, hall, states),
-            Group::Sha512 => self.sha512.run(kernels, hall, states),
+            Group::Cbc128 => self.cbc[0].run(kernels, hall.region, states),
+            Group::Cbc192 => self.cbc[1].run(kernels, hall.region, states),
+            Group::Cbc256 => self.cbc[2].run(kernels, hall.region, states),
+            Group::Sha256 => self.sha256.run(kernels, hall.region, states),
+            Group::Sha512 => self.sha512.run(kernels, hall.region, states),
         }
+    }
+
+    /// How many jobs in lanes use a key: all accepted jobs that are not finished wait in one.
+    pub(crate) fn jobs_with_key(&self, key: KeyId) -> u64 {
+        let cbc = self.cbc.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
+        let hash = self.sha256.jobs_with_key(key) + self.sha512.jobs_with_key(key);
+        (cbc + hash) as u64
     }
 
     /// Drops what the lanes keep of a key that no job uses any more.
@@ -158,11 +179,6 @@ impl Lanes {
             group.forget_key(key);
         }
     }
-}
-
-/// The kind of run that a job takes part in: the journal records only these.
-pub(crate) fn is_journaled(algorithm: Algorithm) -> bool {
-    matches!(algorithm.kind(), Kind::Cbc | Kind::Ctr)
 }
 
 /// Commits a job's absolute progress: the outputs up to there are stored before.

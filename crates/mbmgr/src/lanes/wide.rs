@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
 
 use crate::algorithm::Kind;
-use crate::journal::{self, Run};
+use crate::journal::{self, Shape};
 use crate::kernel::{Kernels, WIDE_STEP};
 
 use super::{Entry, Hall, States};
@@ -15,18 +15,18 @@ pub(crate) fn advance_counter(counter: &[u8; 16], bytes: u64) -> [u8; 16] {
 }
 
 /// Runs a job to its end.
-pub(super) fn run(kernels: Kernels, hall: &mut Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
     let (region, job) = (hall.region, entry.job);
-    let (encrypt, decrypt) = hall.keys.schedules(entry.key);
-    let total = job.len - entry.progress;
+    let (encrypt, decrypt) = hall.keys.schedules(entry.plan.key_index);
+    #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
+    let (base, total) = (entry.progress as u32, (job.len - entry.progress) as u32);
     let log = (job.src == job.dst).then(|| {
+        journal::record_lane(region.journal(), 0, region.index32(entry.position), base);
         #[expect(clippy::cast_possible_truncation, reason = "a constant of 512")]
-        let run = Run { what: job.pack(), total, step_bytes: WIDE_STEP as u32, redo: 1 };
-        let lane = (entry.position, entry.progress);
-        journal::begin(region.journal(), &run, std::iter::once(lane))
+        let step_bytes = WIDE_STEP as u16;
+        journal::begin(region.journal(), Shape { total, step_bytes, lanes: 1, redo: 1 })
     });
-    #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
-    let (done, len) = (entry.progress as usize, total as usize);
+    let (done, len) = (base as usize, total as usize);
     let src = region.address(job.src).as_ptr().cast_const().wrapping_add(done);
     let dst = region.address(job.dst).as_ptr().wrapping_add(done);
     if job.algorithm.kind() == Kind::Ctr {
@@ -39,9 +39,8 @@ pub(super) fn run(kernels: Kernels, hall: &mut Hall<'_>, states: &mut States, en
         // SAFETY: as for `ctr`.
         unsafe { kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, log.as_ref()) };
     }
-    let logged = log.is_some();
-    states.done(hall, entry.position, None);
-    if logged {
+    states.done(region, entry.position);
+    if log.is_some() {
         journal::end(region.journal());
     }
 }
