@@ -212,12 +212,9 @@ impl<H: Hash> HashGroup<H> {
         let prefix = if outer.is_some() { H::BLOCK } else { 0 };
         let ticket = &mut self.tickets[lane];
         // SAFETY: `Job::check` found the job's `len` bytes at `src` in the arena, which the region keeps
-        // mapped; the scratch is longer than a block and memory of ours.
-        unsafe {
-            let from = src.add(len - rest);
-            ptr::copy_nonoverlapping(from, ticket.scratch.as_mut_ptr(), rest);
-        }
-        ticket.end = pad::<H>(&mut ticket.scratch, rest, prefix + len);
+        // mapped.
+        ticket.end =
+            unsafe { pad::<H>(&mut ticket.scratch, src.add(len - rest), rest, prefix + len) };
         ticket.position = entry.position;
         ticket.key = job.key;
         ticket.outer = outer;
@@ -238,15 +235,13 @@ impl<H: Hash> HashGroup<H> {
         let before = self.used;
         while self.used > 0 && self.used == before {
             self.advance(kernels);
-            let mut lane = 0;
-            while lane < self.used {
-                if self.tickets[lane].left > 0 || self.next_stage(lane) {
-                    lane += 1;
-                    continue;
+            // From the last lane down: where all end together, none has to be moved.
+            for lane in (0..before).rev() {
+                if self.tickets[lane].left == 0 && !self.next_stage(lane) {
+                    self.write_digest(lane);
+                    states.done(region, self.tickets[lane].position);
+                    self.remove(lane);
                 }
-                self.write_digest(lane);
-                states.done(region, self.tickets[lane].position);
-                self.remove(lane);
             }
         }
     }
@@ -270,62 +265,84 @@ impl<H: Hash> HashGroup<H> {
     }
 
     /// Takes a lane whose stage is over to its next one; false if that was the last.
+    #[inline]
     fn next_stage(&mut self, lane: usize) -> bool {
-        let digest = self.digest(lane);
         let ticket = &mut self.tickets[lane];
-        match (ticket.stage, ticket.outer) {
+        match (ticket.stage, &ticket.outer) {
             (Stage::Source, _) => (ticket.stage, ticket.left) = (Stage::End, ticket.end),
             (Stage::End, Some(outer)) => {
                 let len = 8 * size_of::<H::Word>();
-                ticket.scratch[..len].copy_from_slice(&digest[..len]);
-                let blocks = pad::<H>(&mut ticket.scratch, len, H::BLOCK + len);
-                (ticket.stage, ticket.left) = (Stage::Outer, blocks);
-                for (row, word) in self.state.iter_mut().zip(outer) {
-                    row[lane] = word;
+                let block = &mut ticket.scratch[..H::BLOCK];
+                let words = block.chunks_exact_mut(size_of::<H::Word>());
+                for ((row, word), into) in self.state.iter_mut().zip(outer).zip(words) {
+                    H::put(row[lane], into);
+                    row[lane] = *word;
                 }
+                block[len..].fill(0);
+                block[len] = 0x80;
+                put_bits(block, H::BLOCK + len);
+                (ticket.stage, ticket.left) = (Stage::Outer, 1);
             }
             (Stage::End, None) | (Stage::Outer, _) => return false,
         }
-        self.data[lane] = self.tickets[lane].scratch.as_ptr();
+        self.data[lane] = ticket.scratch.as_ptr();
         true
     }
 
-    /// The lane's state as bytes.
-    fn digest(&self, lane: usize) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        for (into, row) in bytes.chunks_exact_mut(size_of::<H::Word>()).zip(&self.state) {
+    #[inline]
+    fn write_digest(&self, lane: usize) {
+        let mut digest = [0; 64];
+        for (into, row) in digest.chunks_exact_mut(size_of::<H::Word>()).zip(&self.state) {
             H::put(row[lane], into);
         }
-        bytes
-    }
-
-    fn write_digest(&self, lane: usize) {
-        let digest = self.digest(lane);
         let ticket = &self.tickets[lane];
+        let full = 8 * size_of::<H::Word>();
+        // A copy of constant length is a few stores, one of variable length a call.
+        let len = if ticket.digest == full { full } else { ticket.digest };
         // SAFETY: `Job::check` found `digest` bytes at `dst` in the arena, which the region keeps
         // mapped, and no more than the hash has.
-        unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, ticket.digest) };
+        unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, len) };
     }
 
     /// Moves the last lane into one whose job has ended.
+    #[inline]
     fn remove(&mut self, lane: usize) {
         self.used -= 1;
         let last = self.used;
-        self.tickets.swap(lane, last);
-        self.data.swap(lane, last);
-        for row in &mut self.state {
-            row.swap(lane, last);
+        if lane != last {
+            self.tickets.swap(lane, last);
+            self.data.swap(lane, last);
+            for row in &mut self.state {
+                row.swap(lane, last);
+            }
         }
     }
 }
 
-/// Pads the `rest` bytes at the start of the scratch (FIPS 180-4, 5.1) for a message of `len` bytes;
-/// returns the number of blocks.
-fn pad<H: Hash>(scratch: &mut Scratch, rest: usize, len: usize) -> usize {
+/// Writes the length of a message of `len` bytes, in bits, at the end of its last block.
+#[inline(always)]
+fn put_bits(block: &mut [u8], len: usize) {
+    let end = block.len();
+    block[end - 8..].copy_from_slice(&(len as u64 * 8).to_be_bytes());
+}
+
+/// Fills the scratch with the `rest` bytes of a message's end and its padding (FIPS 180-4, 5.1); the
+/// message has `len` bytes with what went before. Returns the number of blocks.
+///
+/// # Safety
+/// `from` leads to `rest` readable bytes, less than a block.
+#[inline(always)]
+unsafe fn pad<H: Hash>(scratch: &mut Scratch, from: *const u8, rest: usize, len: usize) -> usize {
     let blocks = if rest + 1 + H::LENGTH <= H::BLOCK { 1 } else { 2 };
-    let end = blocks * H::BLOCK;
+    scratch[..H::BLOCK].fill(0);
+    if blocks == 2 {
+        scratch[H::BLOCK..2 * H::BLOCK].fill(0);
+    }
+    if rest > 0 {
+        // SAFETY: the caller's duty; the scratch, memory of ours, is longer than a block.
+        unsafe { ptr::copy_nonoverlapping(from, scratch.as_mut_ptr(), rest) };
+    }
     scratch[rest] = 0x80;
-    scratch[rest + 1..end - 8].fill(0);
-    scratch[end - 8..end].copy_from_slice(&(len as u64 * 8).to_be_bytes());
+    put_bits(&mut scratch[..blocks * H::BLOCK], len);
     blocks
 }
