@@ -33,6 +33,13 @@ pub enum Error {
         root: usize,
     },
 
+    /// The manager cannot be removed yet.
+    #[error("the manager holds {jobs} jobs that were not returned; flush them first")]
+    NotEmpty {
+        /// How many.
+        jobs: u64,
+    },
+
     /// All roots of the segment are in use.
     #[error("all roots of the segment are in use; use another segment")]
     NoFreeRoot,

@@ -5,6 +5,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::compiler_fence;
 
+use shmem::Secrets;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::algorithm::Algorithm;
@@ -103,8 +104,9 @@ impl KeyKind {
 }
 
 /// The process's copy of a key's material.
+#[expect(clippy::large_enum_variant, reason = "it lies in the table's own memory, never boxed")]
 pub(crate) enum Material {
-    Aes { encrypt: Box<Schedule>, decrypt: Box<Schedule> },
+    Aes { encrypt: Schedule, decrypt: Schedule },
     Hmac256 { inner: [u32; 8], outer: [u32; 8] },
     Hmac512 { inner: [u64; 8], outer: [u64; 8] },
 }
@@ -138,7 +140,6 @@ impl Material {
                 };
                 let (encrypt, decrypt) =
                     expand_key(bytes).ok_or(Error::KeyLength { len: bytes.len() })?;
-                let (encrypt, decrypt) = (Box::new(encrypt), Box::new(decrypt));
                 Ok((kind, Material::Aes { encrypt, decrypt }))
             }
             Key::HmacSha256(bytes) => {
@@ -179,7 +180,7 @@ impl Material {
         let schedule = |from: &[u8], rounds| {
             let mut schedule = Schedule { round_keys: [[0; 16]; 15], rounds };
             schedule.round_keys.as_flattened_mut().copy_from_slice(from);
-            Box::new(schedule)
+            schedule
         };
         let (first, second) = bytes.split_at(KEY_MATERIAL / 2);
         match kind {
@@ -220,15 +221,40 @@ struct LocalKey {
 
 /// The process's side of the key table.
 pub(crate) struct KeyTable {
-    keys: Vec<Option<LocalKey>>,
+    keys: Secrets<Option<LocalKey>>,
 }
 
 impl KeyTable {
+    /// A table without keys, in memory that core dumps leave out.
+    pub(crate) fn new(region: &Region) -> Result<KeyTable> {
+        Ok(KeyTable { keys: Secrets::from_fn(region.config.keys as usize, |_| None)? })
+    }
+
+    /// Keeps the keys from being swapped out.
+    pub(crate) fn lock_memory(&self) -> Result<()> {
+        Ok(self.keys.lock()?)
+    }
+
     /// Reads the table of a manager that is taken over: finishes removals and withdraws half-filled
     /// entries, both by zeroizing, which can be done twice.
-    pub(crate) fn recover(region: &Region) -> KeyTable {
-        let keys = region.keys().iter().zip(0..).map(|(entry, index)| recover_key(entry, index));
-        KeyTable { keys: keys.collect() }
+    pub(crate) fn recover(&mut self, region: &Region) {
+        for ((key, entry), index) in self.keys.iter_mut().zip(region.keys()).zip(0..) {
+            *key = recover_key(entry, index);
+        }
+        scrub_stack();
+    }
+
+    /// Removes every key; no job may need one.
+    ///
+    /// # Errors
+    /// None in practice: each key that is looked up is there.
+    pub(crate) fn remove_all(&mut self, region: &Region) -> Result<()> {
+        for index in 0..self.keys.len() {
+            if let Some(id) = self.keys[index].as_ref().map(|key| key.id) {
+                self.remove(region, id)?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn add(&mut self, region: &Region, key: Key<'_>) -> Result<KeyId> {
@@ -252,6 +278,7 @@ impl KeyTable {
         let index32 = u32::try_from(index).expect("the table has a u32 length");
         let id = KeyId { index: index32, generation };
         self.keys[index] = Some(LocalKey { id, kind, material });
+        scrub_stack();
         Ok(id)
     }
 
@@ -296,6 +323,15 @@ impl KeyTable {
             _ => unreachable!("the job's check found an AES key at {index}"),
         }
     }
+}
+
+/// Overwrites the stack below the caller, where moves of key material may have left copies of it.
+/// What a kernel spills to its own frame is overwritten by the next calls, not by this.
+#[inline(never)]
+fn scrub_stack() {
+    let mut below = [0_u8; 8192];
+    below.zeroize();
+    std::hint::black_box(&below);
 }
 
 /// Commits the removal, zeroizes, commits the entry free.

@@ -72,13 +72,27 @@ pub(crate) struct ManagerHeader {
     pub(crate) keys_at: AtomicU64,
     /// Offset of the [`Journal`].
     pub(crate) journal_at: AtomicU64,
-    pub(crate) _pad0: [AtomicU64; 2],
+    /// Epoch of the owner that made it: a place that is used again has a lease with a past.
+    pub(crate) first_epoch: AtomicU64,
+    pub(crate) _pad0: AtomicU64,
 
     /// Jobs before this position are acknowledged; their slots may be used again.
     pub(crate) acked: AtomicU64,
     /// Jobs before this position were returned to the caller, at least once.
     pub(crate) returned: AtomicU64,
-    pub(crate) _pad1: [AtomicU64; 6],
+    /// Takeovers from an owner that died. This and the next four are for a reader: a death while
+    /// they are written may leave them one takeover behind.
+    pub(crate) deaths: AtomicU64,
+    /// Of these, the ones in which the new owner killed the old one.
+    pub(crate) forced: AtomicU64,
+    /// Jobs that takeovers found unfinished, and put into lanes again.
+    pub(crate) recovered: AtomicU64,
+    /// Jobs that takeovers found returned and not acknowledged.
+    pub(crate) redelivered: AtomicU64,
+    /// When the last takeover ended, in nanoseconds of the system's clock since 1970.
+    pub(crate) taken_over_at: AtomicU64,
+    /// How long it took from the lease to a manager that runs, in nanoseconds.
+    pub(crate) takeover_ns: AtomicU64,
 
     /// Jobs before this position are accepted. On a line of its own: it moves at every submit.
     pub(crate) tail: AtomicU64,
@@ -163,6 +177,8 @@ const _: () = {
     assert!(offset_of!(ManagerHeader, slots_at) == 88);
     assert!(offset_of!(ManagerHeader, acked) == 128);
     assert!(offset_of!(ManagerHeader, returned) == 136);
+    assert!(offset_of!(ManagerHeader, deaths) == 144);
+    assert!(offset_of!(ManagerHeader, takeover_ns) == 184);
     assert!(offset_of!(ManagerHeader, tail) == 192);
 
     assert!(size_of::<Slot>() == 128);

@@ -1,21 +1,18 @@
 //! The manager: what an application calls. It holds the lease, checks, fills the ring, and hands jobs
 //! to the lanes. What survives a crash is in the segment; the fields here are the owner's own copies,
-//! which it trusts over the segment's.
+//! which it trusts over the segment's. How it comes and goes is in `standby` and `lifecycle`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
 use std::time::Duration;
 
-use shmem::{Acquire as Outcome, Candidate, Lease, Previous, Segment};
+use shmem::{Lease, Previous, Segment};
 
-use crate::config::{Acknowledge, Config, Options};
+use crate::config::{Acknowledge, Config};
 use crate::error::{Error, Result};
 use crate::job::{Completed, Failure, Job, JobStatus, Plan};
-use crate::kernel::{Backend, Kernels};
+use crate::kernel::Backend;
 use crate::keys::{Key, KeyId, KeyTable};
 use crate::lanes::{Entry, Hall, Lanes};
-use crate::layout::STATUS_DONE;
-use crate::recovery::{self, Positions};
 use crate::region::{Region, commit};
 
 /// What a takeover found and did.
@@ -31,6 +28,8 @@ pub struct Recovery {
     pub unacknowledged: u64,
     /// Whether a run was in flight, whose last step was redone.
     pub redone: bool,
+    /// From the lease to a manager that runs.
+    pub duration: Duration,
 }
 
 /// The owner's handle of a multi-buffer manager in shared memory.
@@ -42,116 +41,28 @@ pub struct Recovery {
 ///
 /// Two outstanding jobs must not share bytes that one of them writes: lanes run in no particular order.
 pub struct Manager {
-    region: Region,
-    lease: Lease,
-    root: usize,
-    acknowledge: Acknowledge,
-    keys: KeyTable,
-    lanes: Lanes,
+    pub(crate) region: Region,
+    pub(crate) lease: Lease,
+    pub(crate) root: usize,
+    pub(crate) acknowledge: Acknowledge,
+    pub(crate) keys: KeyTable,
+    pub(crate) lanes: Lanes,
     /// The plan of the last job.
-    plan: Option<Plan>,
-    recovered: Recovery,
+    pub(crate) plan: Option<Plan>,
+    pub(crate) recovered: Recovery,
     /// As in the segment.
-    acked: u64,
+    pub(crate) acked: u64,
     /// The next job to return. Behind `returned` while jobs are being redelivered.
-    cursor: u64,
+    pub(crate) cursor: u64,
     /// As in the segment.
-    returned: u64,
+    pub(crate) returned: u64,
     /// Jobs before this were returned by an owner before.
-    redelivered: u64,
+    pub(crate) redelivered: u64,
     /// As in the segment.
-    tail: u64,
+    pub(crate) tail: u64,
 }
 
 impl Manager {
-    /// Bytes that a manager takes in the arena.
-    #[must_use]
-    pub fn size(config: &Config) -> u64 {
-        Region::size(config)
-    }
-
-    /// The length of a segment that holds one manager and `buffers` bytes beside it.
-    #[must_use]
-    pub fn segment_len(config: &Config, buffers: u64) -> u64 {
-        shmem::HEADER_LEN + Region::size(config) + buffers
-    }
-
-    /// Makes a manager in the arena of a segment and owns it. The root that leads to it is published
-    /// last, so that a crash in here leaves no manager.
-    ///
-    /// # Errors
-    /// [`Error::Config`], [`Error::BackendUnavailable`], [`Error::NoFreeRoot`], or the segment's
-    /// (such as a full arena).
-    pub fn create(segment: &Arc<Segment>, config: &Config, options: &Options) -> Result<Manager> {
-        let kernels = kernels(options)?;
-        let region = Region::create(segment, config)?;
-        let root = segment.free_root().ok_or(Error::NoFreeRoot)?;
-        let lease = match Candidate::new(segment, region.lease_at())?.try_acquire()? {
-            Outcome::Acquired(lease) => lease,
-            Outcome::Held { by, .. } => return Err(Error::Owned(by)),
-        };
-        let manager = Manager::take_over(region, lease, root, kernels, options)?;
-        segment.publish_root(root, manager.region.offset())?;
-        Ok(manager)
-    }
-
-    /// Takes over the manager that a root leads to, if its owner is gone.
-    ///
-    /// # Errors
-    /// [`Error::Owned`] while the owner lives, [`Error::NoManager`], [`Error::Corrupt`],
-    /// [`Error::BackendUnavailable`], or the segment's.
-    pub fn attach(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Manager> {
-        match Standby::attach(segment, root, options)?.wait(Some(Duration::ZERO))? {
-            Wait::TakenOver(manager) => Ok(*manager),
-            Wait::TimedOut { owner, .. } => Err(Error::Owned(owner)),
-        }
-    }
-
-    /// Takes over the manager that a root leads to; an owner that lives is killed first.
-    ///
-    /// # Errors
-    /// As [`Manager::attach`], and the segment's where the owner cannot be killed.
-    pub fn force(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Manager> {
-        Standby::attach(segment, root, options)?.force()
-    }
-
-    /// Recovers what is in the region. The lease is held, so nobody else writes.
-    fn take_over(
-        region: Region,
-        lease: Lease,
-        root: usize,
-        kernels: Kernels,
-        options: &Options,
-    ) -> Result<Manager> {
-        let positions = Positions::load(&region)?;
-        let keys = KeyTable::recover(&region);
-        let mut lanes = Lanes::new(kernels, &region);
-        let redone = recovery::finish_run(&region, &keys, kernels, positions)?;
-        let unfinished = recovery::queue(&region, &keys, &mut lanes, positions);
-        let recovered = Recovery {
-            previous: lease.previous(),
-            outstanding: positions.tail - positions.returned,
-            unfinished,
-            unacknowledged: positions.returned - positions.acked,
-            redone,
-        };
-        Ok(Manager {
-            region,
-            lease,
-            root,
-            acknowledge: options.acknowledge,
-            keys,
-            lanes,
-            plan: None,
-            recovered,
-            acked: positions.acked,
-            cursor: positions.acked,
-            returned: positions.returned,
-            redelivered: positions.returned,
-            tail: positions.tail,
-        })
-    }
-
     /// The root that leads to this manager: what a secondary attaches to.
     #[must_use]
     pub fn root(&self) -> usize {
@@ -228,6 +139,7 @@ impl Manager {
     /// [`Error::Fenced`]. The job was not accepted then, and nothing else changed.
     pub fn submit(&mut self, job: &Job) -> Result<Option<Completed>> {
         self.enter()?;
+        self.region.notice_others()?;
         self.plan_for(job)?;
         self.check_room()?;
         self.accept(job);
@@ -242,6 +154,7 @@ impl Manager {
     /// As [`Manager::submit`]; nothing was accepted then.
     pub fn submit_burst(&mut self, jobs: &[Job], completed: &mut Vec<Completed>) -> Result<usize> {
         self.enter()?;
+        self.region.notice_others()?;
         for job in jobs {
             self.plan_for(job)?;
         }
@@ -296,17 +209,8 @@ impl Manager {
         Ok(())
     }
 
-    /// Hands the manager over without dying: the next owner finishes what is outstanding.
-    ///
-    /// # Errors
-    /// [`Error::Fenced`], or the segment's.
-    pub fn release(self) -> Result<()> {
-        self.check_fence()?;
-        Ok(self.lease.release()?)
-    }
-
     #[inline]
-    fn check_fence(&self) -> Result<()> {
+    pub(crate) fn check_fence(&self) -> Result<()> {
         if self.lease.is_current() {
             Ok(())
         } else {
@@ -325,7 +229,7 @@ impl Manager {
     }
 
     #[inline]
-    fn acknowledge_before(&mut self, position: u64) {
+    pub(crate) fn acknowledge_before(&mut self, position: u64) {
         if self.acked < position {
             self.acked = position;
             // Commits that the slots before may be used again.
@@ -388,19 +292,13 @@ impl Manager {
     #[inline]
     fn next(&mut self) -> Option<Completed> {
         let sequence = self.cursor;
-        if sequence == self.tail || !self.lanes.is_done(&self.region, sequence) {
+        if sequence == self.tail {
             return None;
         }
-        let slot = self.region.slot(sequence);
-        let completed = Completed {
-            sequence,
-            user: slot.user.load(Acquire),
-            status: match slot.status.load(Acquire) {
-                STATUS_DONE => JobStatus::Ok,
-                _ => JobStatus::Failed(Failure::DamagedSlot),
-            },
-            redelivered: sequence < self.redelivered,
-        };
+        let (user, failed) = self.lanes.result(&self.region, sequence)?;
+        let status = if failed { JobStatus::Failed(Failure::DamagedSlot) } else { JobStatus::Ok };
+        let redelivered = sequence < self.redelivered;
+        let completed = Completed { sequence, user, status, redelivered };
         self.cursor += 1;
         if self.returned < self.cursor {
             self.returned = self.cursor;
@@ -408,75 +306,5 @@ impl Manager {
             commit(&self.region.header().returned, self.returned);
         }
         Some(completed)
-    }
-}
-
-fn kernels(options: &Options) -> Result<Kernels> {
-    let backend = options.backend.unwrap_or_else(Backend::best);
-    Kernels::new(backend).ok_or_else(|| {
-        let available = Backend::available().iter().map(|b| b.name()).collect::<Vec<_>>();
-        Error::BackendUnavailable { name: backend.name(), available: available.join(", ") }
-    })
-}
-
-/// A passive secondary: everything is mapped and checked, only the lease is missing.
-pub struct Standby {
-    region: Region,
-    candidate: Candidate,
-    root: usize,
-    kernels: Kernels,
-    options: Options,
-}
-
-/// How a wait ended.
-pub enum Wait {
-    /// The owner is gone; this process owns the manager.
-    TakenOver(Box<Manager>),
-    /// The owner lives.
-    TimedOut {
-        /// To wait on with.
-        standby: Box<Standby>,
-        /// Who owns the manager.
-        owner: shmem::Owner,
-    },
-}
-
-impl Standby {
-    /// Prepares to take over the manager that a root leads to.
-    ///
-    /// # Errors
-    /// [`Error::NoManager`], [`Error::Corrupt`], [`Error::BackendUnavailable`], or the segment's.
-    pub fn attach(segment: &Arc<Segment>, root: usize, options: &Options) -> Result<Standby> {
-        let kernels = kernels(options)?;
-        let region = Region::open(segment, root)?;
-        let candidate = Candidate::new(segment, region.lease_at())?;
-        Ok(Standby { region, candidate, root, kernels, options: *options })
-    }
-
-    /// Waits until the owner dies or releases the manager, at most `timeout`, and takes over.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] if what the owner left contradicts itself, or the segment's.
-    pub fn wait(self, timeout: Option<Duration>) -> Result<Wait> {
-        let Standby { region, candidate, root, kernels, options } = self;
-        match candidate.wait(timeout)? {
-            Outcome::Acquired(lease) => {
-                let manager = Manager::take_over(region, lease, root, kernels, &options)?;
-                Ok(Wait::TakenOver(Box::new(manager)))
-            }
-            Outcome::Held { by, candidate } => {
-                let standby = Box::new(Standby { region, candidate, root, kernels, options });
-                Ok(Wait::TimedOut { standby, owner: by })
-            }
-        }
-    }
-
-    /// Kills an owner that lives, waits for its death, and takes over.
-    ///
-    /// # Errors
-    /// As [`Standby::wait`], and the segment's where the owner cannot be killed.
-    pub fn force(self) -> Result<Manager> {
-        let lease = self.candidate.force()?;
-        Manager::take_over(self.region, lease, self.root, self.kernels, &self.options)
     }
 }

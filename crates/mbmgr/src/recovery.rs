@@ -135,6 +135,7 @@ impl Flight {
         let plan = job.check(region, keys).ok()?;
         let fits = plan.route.is_journaled()
             && (self.lanes == 1 || plan.route != Route::Wide)
+            && (job.algorithm.kind() == Kind::Ctr || self.total.is_multiple_of(16))
             && base.is_multiple_of(16)
             && base <= job.len
             && self.total <= job.len - base;
@@ -202,8 +203,8 @@ impl Flight {
     }
 }
 
-/// Puts every unfinished job back into a lane, from its progress; fails those that are damaged.
-/// Returns how many were unfinished.
+/// Notes how jobs ended that are to be returned (again), puts every unfinished one back into a lane,
+/// from its progress, and fails those that are damaged. Returns how many were unfinished.
 pub(crate) fn queue(
     region: &Region,
     keys: &KeyTable,
@@ -211,11 +212,13 @@ pub(crate) fn queue(
     positions: Positions,
 ) -> u64 {
     let mut unfinished = 0;
-    for position in positions.returned..positions.tail {
+    for position in positions.acked..positions.tail {
         let slot = region.slot(position);
         // Acquire pairs with the commit of a status: the outputs are visible.
         let status = slot.status.load(Acquire);
-        if status == STATUS_DONE || status == STATUS_FAILED {
+        let user = slot.user.load(Relaxed);
+        if position < positions.returned || status == STATUS_DONE || status == STATUS_FAILED {
+            lanes.note_ended(region, position, user, status != STATUS_DONE);
             continue;
         }
         unfinished += 1;
@@ -231,6 +234,8 @@ pub(crate) fn queue(
             let entry = Entry { position, job: &job, plan: &plan, progress };
             lanes.enqueue(Hall { region, keys }, &entry);
         } else {
+            tracing::warn!(position, "slot is damaged: its job fails");
+            lanes.note_ended(region, position, user, true);
             slot.failure.store(Failure::DamagedSlot.id(), Relaxed);
             // Commits that the job failed.
             commit32(&slot.status, STATUS_FAILED);

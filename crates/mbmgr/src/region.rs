@@ -5,12 +5,13 @@
     reason = "references into the segment are kept as pointers beside their Arc"
 )]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, compiler_fence};
 
-use shmem::{Offset, Segment};
+use shmem::{LeaseWords, Offset, ROOTS, Segment};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -64,9 +65,14 @@ pub(crate) struct Region {
     /// Start of the arena.
     base: NonNull<u8>,
     /// The arena, as offsets.
-    arena: std::ops::Range<u64>,
-    /// The manager's own bytes, as offsets: no buffer may lie there.
-    own: std::ops::Range<u64>,
+    arena: Range<u64>,
+    /// The bytes of this manager and of the others in the segment, as offsets, sorted: no buffer may
+    /// lie there.
+    taken: Vec<Range<u64>>,
+    /// The end of the last of them, in the arena.
+    clear_from: u64,
+    /// [`Segment::root_changes`] when `taken` was made.
+    taken_at: u64,
 }
 
 // SAFETY: the pointers lead into the mapping that `segment`, which is Send, keeps alive, and what they
@@ -84,6 +90,19 @@ impl Region {
         config.check()?;
         let plan = Plan::of(config);
         let at = segment.arena().alloc(plan.len, align_of::<ManagerHeader>() as u64)?;
+        Region::configure(segment, at, config)
+    }
+
+    /// Makes a new manager where one was removed. Its lease is ours, and no root leads to it.
+    pub(crate) fn revive(segment: &Arc<Segment>, at: Offset, config: &Config) -> Result<Region> {
+        let lease = size_of::<LeaseWords>() as u64;
+        let rest = Offset::new(at.get().saturating_add(lease));
+        segment.zeroize(rest, Plan::of(config).len - lease)?;
+        Region::configure(segment, at, config)
+    }
+
+    fn configure(segment: &Arc<Segment>, at: Offset, config: &Config) -> Result<Region> {
+        let plan = Plan::of(config);
         let header: &ManagerHeader = segment.shared(at)?;
         header.ring.store(config.ring, Relaxed);
         header.lanes.store(config.lanes, Relaxed);
@@ -95,14 +114,21 @@ impl Region {
         Region::at(segment, at)
     }
 
+    /// Where `root` leads to a manager that was removed, one of this shape.
+    pub(crate) fn removed(segment: &Segment, root: usize, config: &Config) -> Option<Offset> {
+        let at = segment.retired_root(root).ok().flatten()?;
+        let (found, _) = Region::shape(segment, at).ok()?;
+        (found == *config).then_some(at)
+    }
+
     /// The manager that root `root` leads to.
     pub(crate) fn open(segment: &Arc<Segment>, root: usize) -> Result<Region> {
         let at = segment.root(root)?.ok_or(Error::NoManager { root })?;
         Region::at(segment, at)
     }
 
-    /// Copies the configuration out, checks it against what its own plan says, and keeps the pointers.
-    fn at(segment: &Arc<Segment>, at: Offset) -> Result<Region> {
+    /// Copies the configuration out and checks it against what its own plan says.
+    fn shape(segment: &Segment, at: Offset) -> Result<(Config, Plan)> {
         let header: &ManagerHeader = segment.shared(at)?;
         if header.magic.load(Relaxed) != MANAGER_MAGIC {
             return Err(Error::corrupt(format!("no manager at {at}, where a root points")));
@@ -127,32 +153,95 @@ impl Region {
             }
         }
         segment.pointer(at, plan.len)?;
+        Ok((config, plan))
+    }
+
+    /// Checks what lies there, and keeps the pointers.
+    fn at(segment: &Arc<Segment>, at: Offset) -> Result<Region> {
+        let (config, plan) = Region::shape(segment, at)?;
+        let header: &ManagerHeader = segment.shared(at)?;
         let place = |offset: u64| Offset::new(at.get() + offset);
         let journal: &Journal = segment.shared(place(plan.journal))?;
         let keys: &[KeyEntry] = segment.shared_slice(place(plan.keys), config.keys as usize)?;
         let slots: &[Slot] = segment.shared_slice(place(plan.slots), config.ring as usize)?;
         let arena = segment.arena();
-        Ok(Region {
+        let mut region = Region {
             header: NonNull::from(header),
             journal: NonNull::from(journal),
             keys: NonNull::from(keys).cast(),
             slots: NonNull::from(slots).cast(),
             base: segment.pointer(arena.start(), arena.end().get() - arena.start().get())?,
             arena: arena.start().get()..arena.end().get(),
-            own: at.get()..at.get() + plan.len,
+            taken: Vec::new(),
+            clear_from: arena.end().get(),
+            taken_at: 0,
             segment: Arc::clone(segment),
             at,
             config,
-        })
+        };
+        region.look_around()?;
+        Ok(region)
+    }
+
+    /// Notes managers that came since, so that no job is let into their bytes.
+    #[inline]
+    pub(crate) fn notice_others(&mut self) -> Result<()> {
+        if self.segment.root_changes() == self.taken_at { Ok(()) } else { self.look_around() }
+    }
+
+    /// Finds where the managers of the segment lie. Where one of them overlaps this one, the shape that
+    /// one of the two claims is damaged.
+    #[cold]
+    pub(crate) fn look_around(&mut self) -> Result<()> {
+        // Before the roots are read: a change meanwhile is looked at again.
+        self.taken_at = self.segment.root_changes();
+        let span = |at: Offset, plan: &Plan| at.get()..at.get().saturating_add(plan.len);
+        let own = span(self.at, &Plan::of(&self.config));
+        let mut taken = vec![own.clone()];
+        for root in 0..ROOTS {
+            // Those that were removed too: their bytes may be a manager again at any time.
+            let place = self.segment.root(root).ok().flatten();
+            let place = place.or_else(|| self.segment.retired_root(root).ok().flatten());
+            let Some(at) = place.filter(|&at| at != self.at) else { continue };
+            let Ok((_, plan)) = Region::shape(&self.segment, at) else { continue };
+            let other = span(at, &plan);
+            if other.start < own.end && own.start < other.end {
+                let what = format!("the managers at {} and {at} overlap", self.at);
+                return Err(Error::corrupt(what));
+            }
+            taken.push(other);
+        }
+        taken.sort_unstable_by_key(|span| span.start);
+        self.taken.clear();
+        for span in taken {
+            match self.taken.last_mut() {
+                Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+                _ => self.taken.push(span),
+            }
+        }
+        let last = self.taken.last().map_or(0, |span| span.end);
+        self.clear_from = last.max(self.arena.start);
+        Ok(())
     }
 
     pub(crate) fn segment(&self) -> &Arc<Segment> {
         &self.segment
     }
 
+    /// The range of everything behind the header: journal, keys, slots.
+    pub(crate) fn contents(&self) -> (Offset, u64) {
+        let header = size_of::<ManagerHeader>() as u64;
+        (Offset::new(self.at.get() + header), Plan::of(&self.config).len - header)
+    }
+
     /// Where the lease lies: at the start of the header.
     pub(crate) fn lease_at(&self) -> Offset {
         self.at
+    }
+
+    /// Notes who makes the manager; no root leads to it yet.
+    pub(crate) fn note_first_epoch(&self, epoch: u64) {
+        self.header().first_epoch.store(epoch, Relaxed);
     }
 
     /// Where a root must point to.
@@ -201,14 +290,19 @@ impl Region {
         low & (self.config.ring - 1)
     }
 
-    /// Whether `len` bytes at `at` lie in the arena and outside the manager itself.
+    /// Whether `len` bytes at `at` lie in the arena and outside every manager.
     #[inline(always)]
     pub(crate) fn holds(&self, at: Offset, len: u64) -> bool {
         let start = at.get();
         let Some(end) = start.checked_add(len) else { return false };
-        // Buffers mostly lie behind the manager, which was allocated before them.
-        end <= self.arena.end
-            && (start >= self.own.end || start >= self.arena.start && end <= self.own.start)
+        // Buffers mostly lie behind the managers, which were allocated before them.
+        end <= self.arena.end && (start >= self.clear_from || self.is_between(start, end))
+    }
+
+    /// Whether a range lies in the arena between managers.
+    fn is_between(&self, start: u64, end: u64) -> bool {
+        start >= self.arena.start
+            && self.taken.iter().all(|taken| end <= taken.start || start >= taken.end)
     }
 
     /// The address of an offset that [`Region::holds`] said yes to.

@@ -5,6 +5,7 @@
 //! one instant.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use shmem::{Owner, Segment};
@@ -16,8 +17,8 @@ use crate::job::Job;
 use crate::journal::{self, Shape};
 use crate::kernel::MAX_LANES;
 use crate::layout::{
-    KEY_FILLING, KEY_FREE, KEY_READY, KEY_REMOVING, LOG_SLOTS, STATUS_DONE, STATUS_FAILED,
-    STATUS_QUEUED,
+    KEY_FILLING, KEY_FREE, KEY_READY, KEY_REMOVING, LOG_SLOTS, ManagerHeader, STATUS_DONE,
+    STATUS_FAILED, STATUS_QUEUED,
 };
 use crate::region::Region;
 
@@ -36,12 +37,37 @@ pub struct ManagerView {
     pub returned: u64,
     /// Jobs before this position are accepted.
     pub tail: u64,
+    /// What happened to it so far.
+    pub counters: Counters,
     /// The jobs from `acked` to `tail`; at most as many as the ring has slots.
     pub jobs: Vec<JobView>,
     /// The journal.
     pub journal: JournalView,
     /// Entries of the key table that are not free.
     pub keys: Vec<KeyView>,
+}
+
+/// What happened to a manager since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Jobs accepted.
+    pub submitted: u64,
+    /// Jobs returned, each counted once.
+    pub completed: u64,
+    /// Takeovers of any kind: from an owner that died, or that released.
+    pub takeovers: u64,
+    /// Takeovers from an owner that died.
+    pub deaths: u64,
+    /// Of these, the ones in which the new owner killed the old one.
+    pub forced: u64,
+    /// Jobs that takeovers found unfinished.
+    pub recovered: u64,
+    /// Jobs that takeovers found returned and not acknowledged.
+    pub redelivered: u64,
+    /// When the last takeover ended, in nanoseconds since 1970; 0 if there was none.
+    pub taken_over_at_ns: u64,
+    /// How long it took, from the lease to a manager that runs.
+    pub takeover_ns: u64,
 }
 
 /// One job of the ring.
@@ -109,10 +135,27 @@ pub fn decode(segment: &Arc<Segment>, root: usize) -> Result<ManagerView> {
         acked,
         returned,
         tail,
+        counters: counters(header),
         jobs: (acked..end).map(|sequence| job(&region, sequence)).collect(),
         journal: journal(&region),
         keys: keys(&region),
     })
+}
+
+fn counters(header: &ManagerHeader) -> Counters {
+    let word = |word: &AtomicU64| word.load(Relaxed);
+    Counters {
+        submitted: word(&header.tail),
+        completed: word(&header.returned),
+        // The first owner is the one that made it.
+        takeovers: header.lease.epoch().saturating_sub(word(&header.first_epoch)),
+        deaths: word(&header.deaths),
+        forced: word(&header.forced),
+        recovered: word(&header.recovered),
+        redelivered: word(&header.redelivered),
+        taken_over_at_ns: word(&header.taken_over_at),
+        takeover_ns: word(&header.takeover_ns),
+    }
 }
 
 fn job(region: &Region, sequence: u64) -> JobView {

@@ -69,8 +69,12 @@ pub(crate) struct Header {
     pub(crate) arena_end: AtomicU64,
     /// The watermark: what lies below is taken.
     pub(crate) arena_next: AtomicU64,
-    pub(crate) reserved: [AtomicU64; 4],
-    /// Offsets of the clients' objects; 0 is free.
+    /// Raised after each change of the roots, so that a reader may keep a copy of them.
+    pub(crate) root_changes: AtomicU64,
+    /// The creator's pid namespace.
+    pub(crate) creator_namespace: AtomicU64,
+    pub(crate) reserved: [AtomicU64; 2],
+    /// Offsets of the clients' objects; 0 is free, an odd one is of an object that was retired.
     pub(crate) roots: [AtomicU64; ROOTS],
 }
 
@@ -91,13 +95,14 @@ const _: () = {
     assert!(offset_of!(Header, arena_start) == 72);
     assert!(offset_of!(Header, arena_end) == 80);
     assert!(offset_of!(Header, arena_next) == 88);
-    assert!(offset_of!(Header, reserved) == 96);
+    assert!(offset_of!(Header, root_changes) == 96);
     assert!(offset_of!(Header, roots) == 128);
 };
 
 /// What the header's words and the lease's words are, for the layout hash.
 const DESCRIPTION: &str = "header 640: magic 0, version 8, flags 12, hash 16, len 24, address 32, \
-    creator 40, arena 72, roots 128 x 64; lease 64: word 0, pid 4, start 8, epoch 16, boot 24";
+    creator 40, arena 72, changes 96, roots 128 x 64 (odd: retired); lease 64: word 0, pid 4, start 8, epoch 16, boot 24, \
+    namespace 40";
 
 /// Mixes the client's layout hash with ours (FNV-1a).
 pub(crate) const fn mixed_hash(client: u64) -> u64 {

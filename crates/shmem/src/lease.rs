@@ -9,7 +9,7 @@
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lease_thread::LeaseThread;
@@ -19,6 +19,8 @@ use crate::{Error, LeaseWords, Offset, Owner, Result, Segment, sys};
 const MAX_ATTEMPTS: u32 = 1000;
 /// How long a new owner's identity may lag behind the word before we name what stands there.
 const IDENTITY_YIELDS: u32 = 64;
+/// How often a waiter looks whether the thread that it waits for exists at all.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a killed process may take to end; it can be held up by a system call.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,7 +67,8 @@ pub struct Lease {
 struct Position {
     thread: LeaseThread,
     words: NonNull<LeaseWords>,
-    _segment: Arc<Segment>,
+    segment: Arc<Segment>,
+    at: Offset,
 }
 
 // SAFETY: the words are `Sync`, and stay mapped by the `Arc` beside the pointer.
@@ -92,7 +95,15 @@ impl Candidate {
     pub fn new(segment: &Arc<Segment>, at: Offset) -> Result<Candidate> {
         let words = NonNull::from(segment.shared::<LeaseWords>(at)?);
         let thread = LeaseThread::start(segment, at)?;
-        Ok(Candidate(Position { thread, words, _segment: Arc::clone(segment) }))
+        Ok(Candidate(Position { thread, words, segment: Arc::clone(segment), at }))
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.0.segment
+    }
+
+    pub(crate) fn at(&self) -> Offset {
+        self.0.at
     }
 
     /// Takes the lease if nobody lives who has it.
@@ -112,9 +123,19 @@ impl Candidate {
 
     /// Waits until the owner dies or releases, and takes the lease; gives up after `timeout`.
     pub fn wait(self, timeout: Option<Duration>) -> Result<Acquire> {
+        self.wait_or_stop(timeout, None)
+    }
+
+    /// As [`Candidate::wait`]; gives up also when `stop` is set and the word's waiters are woken.
+    pub(crate) fn wait_or_stop(
+        self,
+        timeout: Option<Duration>,
+        stop: Option<&AtomicBool>,
+    ) -> Result<Acquire> {
         self.check_process()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut waited = 0;
+        let mut suspect = 0;
         loop {
             let held = match self.attempt(waited) {
                 Attempt::Taken(previous) => {
@@ -123,27 +144,47 @@ impl Candidate {
                 Attempt::Held(word) => Some(word),
                 Attempt::Changed => None,
             };
-            if deadline.is_some_and(|at| Instant::now() >= at) {
+            // Acquire: pairs with the Release in `Watch`.
+            let stopped = stop.is_some_and(|stop| stop.load(Ordering::Acquire));
+            if stopped || deadline.is_some_and(|at| Instant::now() >= at) {
                 return Ok(self.held());
             }
             let Some(word) = held else { continue };
+            if !self.announce(word) {
+                continue;
+            }
+            // Others may be waiting too: who was woken must wake the next.
+            waited = sys::WAITERS;
             let waiting = word | sys::WAITERS;
-            // Tells the owner, and the kernel at its death, to wake us. Relaxed: it publishes
-            // nothing; the futex call compares the word again.
-            let told = word == waiting
-                || self
-                    .0
-                    .words()
-                    .word
-                    .compare_exchange(word, waiting, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok();
-            if told {
-                sys::wait_while(&self.0.words().word, waiting, deadline)
-                    .map_err(|e| Error::system("futex", e))?;
-                // Others may be waiting too: who was woken must wake the next.
-                waited = sys::WAITERS;
+            let look = Instant::now() + LOOK_INTERVAL;
+            let until = deadline.map_or(look, |deadline| deadline.min(look));
+            sys::wait_while(&self.0.words().word, waiting, Some(until))
+                .map_err(|e| Error::system("futex", e))?;
+            if Instant::now() >= look {
+                suspect = self.look_for_owner(waiting, suspect)?;
             }
         }
+    }
+
+    /// Tells the owner, and the kernel at its death, to wake us. False if the word has changed.
+    fn announce(&self, word: u32) -> bool {
+        let waiting = word | sys::WAITERS;
+        // Relaxed: it publishes nothing; the futex call compares the word again.
+        let (now, relaxed) = (&self.0.words().word, Ordering::Relaxed);
+        word == waiting || now.compare_exchange(word, waiting, relaxed, relaxed).is_ok()
+    }
+
+    /// The kernel marks the word of every owner that dies. A word that names no thread at all, twice
+    /// in a row, is damaged: nobody would ever wake us. Returns the word if it is the first time.
+    fn look_for_owner(&self, word: u32, suspect: u32) -> Result<u32> {
+        let owner = self.0.words().identity();
+        if owner.is_alive() || sys::thread_exists(word & sys::TID_MASK) {
+            return Ok(0);
+        }
+        if word == suspect {
+            self.bury(word, owner)?;
+        }
+        Ok(word)
     }
 
     /// Takes the lease from an owner that hangs: kills it, waits until it is dead, takes over.
@@ -180,7 +221,10 @@ impl Candidate {
         let Some(process) = process.filter(|_| owner.is_alive()) else {
             return self.bury(word, owner);
         };
-        if !sys::thread_of(owner.pid, tid) {
+        // The words are input: whoever does not have this very segment mapped is not its owner. A
+        // process that does not show us its map is believed by its thread alone.
+        let has_segment = sys::maps_file(owner.pid, self.0.segment.file()).unwrap_or(true);
+        if owner.is_elsewhere() || !has_segment || !sys::thread_of(owner.pid, tid) {
             return Err(Error::OwnerUnclear { tid, owner });
         }
         process.kill().map_err(failed)?;
@@ -194,7 +238,7 @@ impl Candidate {
     /// still names a thread was not written by one of ours, or comes from a copy.
     fn bury(&self, word: u32, owner: Owner) -> Result<()> {
         let tid = word & sys::TID_MASK;
-        if sys::thread_exists(tid) {
+        if owner.is_elsewhere() || sys::thread_exists(tid) {
             return Err(Error::OwnerUnclear { tid, owner });
         }
         let died = (word & sys::WAITERS) | sys::OWNER_DIED;
@@ -266,8 +310,9 @@ impl Lease {
     #[inline]
     pub fn is_current(&self) -> bool {
         // Relaxed: only the question whether it is our number; a takeover needs our death first.
-        self.position.words().epoch.load(Ordering::Relaxed)
-            == self.position.thread.held_epoch().load(Ordering::Relaxed)
+        // A forked child holds 0, which a damaged segment may show, but which is nobody's.
+        let held = self.position.thread.held_epoch().load(Ordering::Relaxed);
+        held != 0 && self.position.words().epoch.load(Ordering::Relaxed) == held
     }
 
     /// How the lease came to be free before.

@@ -26,7 +26,9 @@ pub struct LeaseWords {
     pub(crate) epoch: AtomicU64,
     /// High half, low half.
     pub(crate) boot_id: [AtomicU64; 2],
-    reserved: [AtomicU64; 3],
+    /// The pid namespace of the owner.
+    pub(crate) namespace: AtomicU64,
+    reserved: [AtomicU64; 2],
 }
 
 // SAFETY: `repr(C)`, atomics only; `IntoBytes` proves that there is no padding.
@@ -39,6 +41,7 @@ const _: () = {
     assert!(offset_of!(LeaseWords, start_time) == 8);
     assert!(offset_of!(LeaseWords, epoch) == 16);
     assert!(offset_of!(LeaseWords, boot_id) == 24);
+    assert!(offset_of!(LeaseWords, namespace) == 40);
 };
 
 impl LeaseWords {
@@ -79,6 +82,7 @@ impl LeaseWords {
             pid: self.pid.load(Ordering::Relaxed),
             start_time: self.start_time.load(Ordering::Relaxed),
             boot_id: u128::from(high) << 64 | u128::from(low),
+            namespace: self.namespace.load(Ordering::Relaxed),
         }
     }
 
@@ -89,7 +93,9 @@ impl LeaseWords {
         self.start_time.store(owner.start_time, Ordering::Relaxed);
         self.boot_id[0].store(high, Ordering::Relaxed);
         self.boot_id[1].store(low, Ordering::Relaxed);
-        let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(1);
+        self.namespace.store(owner.namespace, Ordering::Relaxed);
+        // 0 is nobody's epoch, also after a damaged word wraps: a forked child holds 0.
+        let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(1).max(1);
         // Commits: the lease has passed to `owner`. Release pairs with the Acquire of `epoch`.
         self.epoch.store(epoch, Ordering::Release);
         compiler_fence(Ordering::SeqCst);

@@ -14,6 +14,8 @@ pub struct Owner {
     pub start_time: u64,
     /// The boot of the system that it ran under.
     pub boot_id: u128,
+    /// The pid namespace that it ran in, where its pid means it; 0 if unknown.
+    pub namespace: u64,
 }
 
 impl Owner {
@@ -21,15 +23,23 @@ impl Owner {
     pub fn current() -> Owner {
         let pid = std::process::id();
         let start_time = sys::process_state(pid).map_or(0, |state| state.start_time);
-        Owner { pid, start_time, boot_id: sys::boot_id() }
+        Owner { pid, start_time, boot_id: sys::boot_id(), namespace: sys::pid_namespace() }
     }
 
-    /// Whether that process still runs. One that has ended but was not waited for does not.
+    /// Whether that process still runs. One that has ended but was not waited for does not. Of one in
+    /// another pid namespace nothing can be told: it is taken to run.
     pub fn is_alive(&self) -> bool {
-        self.pid != 0
-            && self.boot_id == sys::boot_id()
-            && sys::process_state(self.pid)
-                .is_some_and(|state| !state.ended && state.start_time == self.start_time)
+        self.pid != 0 && self.boot_id == sys::boot_id() && (self.is_elsewhere() || self.runs_here())
+    }
+
+    /// Whether it lives under pids that are not ours.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.namespace != 0 && self.namespace != sys::pid_namespace()
+    }
+
+    fn runs_here(&self) -> bool {
+        sys::process_state(self.pid)
+            .is_some_and(|state| !state.ended && state.start_time == self.start_time)
     }
 
     /// The boot id as it is stored: high half, low half.
@@ -71,6 +81,7 @@ mod tests {
         assert!(!Owner { boot_id: me.boot_id ^ 1, ..me }.is_alive());
         assert!(!Owner { pid: 0, ..me }.is_alive());
         assert!(!Owner { pid: u32::MAX, ..me }.is_alive());
+        assert!(Owner { pid: u32::MAX, namespace: me.namespace ^ 1, ..me }.is_alive());
         assert!(me.to_string().starts_with(&format!("pid {} (started at ", me.pid)));
         assert_eq!(Owner { pid: 0, ..me }.to_string(), "an unknown process");
     }

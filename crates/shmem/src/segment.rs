@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::layout::{self, FLAG_POPULATE, HEADER_LEN, Header, MAGIC, ROOTS, Shared, VERSION};
+use crate::layout::{self, FLAG_POPULATE, HEADER_LEN, Header, MAGIC, Shared, VERSION};
 use crate::placement::{MapRequest, Mapping};
 use crate::{Arena, Error, Offset, Owner, Placement, Result, SegmentName, bytes, sys};
 
@@ -38,6 +38,8 @@ pub struct Segment {
     arena_end: u64,
     file: File,
     name: Option<SegmentName>,
+    /// Writes stay in this process.
+    private: bool,
     /// Keeps `base` valid.
     _mapping: Mapping,
 }
@@ -129,6 +131,23 @@ impl Segment {
         self.len
     }
 
+    /// Maps the pages that are in use now, so that a takeover does not wait for them one by one. Where
+    /// the system refuses, they come when they are touched.
+    pub fn prefault(&self) {
+        if self.private {
+            // It would copy every page.
+            return;
+        }
+        let used = self.len.saturating_sub(self.arena().remaining());
+        sys::populate(self.base, usize::try_from(used).unwrap_or(0));
+    }
+
+    /// Keeps the segment's pages in memory, never swapped out: needs RLIMIT_MEMLOCK of its length.
+    pub fn lock_memory(&self) -> Result<()> {
+        sys::lock_memory(self.base, usize::try_from(self.len).unwrap_or(usize::MAX))
+            .map_err(|e| Error::system("mlock (see RLIMIT_MEMLOCK)", e))
+    }
+
     /// The address of the header in this process.
     pub fn address(&self) -> usize {
         self.base.as_ptr().addr()
@@ -144,6 +163,7 @@ impl Segment {
             start_time: part(&header.creator_start_time),
             boot_id: u128::from(part(&header.creator_boot_id[0])) << 64
                 | u128::from(part(&header.creator_boot_id[1])),
+            namespace: part(&header.creator_namespace),
         }
     }
 
@@ -210,42 +230,9 @@ impl Segment {
         Arena::new(self, self.arena_start, self.arena_end)
     }
 
-    /// What root `index` refers to, if it is published.
-    pub fn root(&self, index: usize) -> Result<Option<Offset>> {
-        // Acquire: pairs with the Release of `publish_root`.
-        let at = Offset::new(self.root_word(index)?.load(Ordering::Acquire));
-        if at == Offset::NULL {
-            return Ok(None);
-        }
-        if !self.arena().contains(at, 1) {
-            return Err(Error::corrupt(format!("root {index} is {at}, outside the arena")));
-        }
-        Ok(Some(at))
-    }
-
-    /// Publishes an object of the arena as root `index`, by one commit store.
-    pub fn publish_root(&self, index: usize, at: Offset) -> Result<()> {
-        if !self.arena().contains(at, 1) {
-            return Err(self.out_of_bounds(self.arena_start, at, 1));
-        }
-        // Commits: the object exists. Release pairs with the Acquire of `root`.
-        self.root_word(index)?
-            .compare_exchange(0, at.get(), Ordering::Release, Ordering::Relaxed)
-            .map(|_| ())
-            .map_err(|by| Error::RootTaken { index, by: Offset::new(by) })
-    }
-
-    /// Frees root `index`, by one commit store. The object's memory is not given back.
-    pub fn retract_root(&self, index: usize) -> Result<()> {
-        // Commits: the object is gone. Release pairs with the Acquire of `root`.
-        self.root_word(index)?.store(0, Ordering::Release);
-        Ok(())
-    }
-
-    /// The first root that is free, if any.
-    pub fn free_root(&self) -> Option<usize> {
-        // Relaxed: `publish_root` decides.
-        self.header().roots.iter().position(|root| root.load(Ordering::Relaxed) == 0)
+    /// The file behind the mapping.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     /// The header, which is in bounds of every segment that was created or opened.
@@ -254,11 +241,6 @@ impl Segment {
         // SAFETY: `initialise` and `attach` made sure that a page-aligned mapping of at least
         // `HEADER_LEN` bytes begins at `base`; `Header` is `Shared`.
         unsafe { self.base.cast::<Header>().as_ref() }
-    }
-
-    fn root_word(&self, index: usize) -> Result<&AtomicU64> {
-        debug_assert_eq!(self.header().roots.len(), ROOTS);
-        self.header().roots.get(index).ok_or(Error::NoSuchRoot { index })
     }
 
     #[inline]
@@ -273,7 +255,7 @@ impl Segment {
     }
 
     #[cold]
-    fn out_of_bounds(&self, start: u64, at: Offset, len: u64) -> Error {
+    pub(crate) fn out_of_bounds(&self, start: u64, at: Offset, len: u64) -> Error {
         Error::OutOfBounds { at, len, start, end: self.len }
     }
 
@@ -289,7 +271,7 @@ impl Segment {
             private: false,
         };
         let mapping = Mapping::create(&file, request, options.placement)?;
-        let segment = Segment::assemble(file, name, mapping, request.len, HEADER_LEN, options.len)?;
+        let segment = Segment::assemble(file, name, mapping, request, HEADER_LEN, options.len)?;
         let header = segment.header();
         let creator = Owner::current();
         let [boot_high, boot_low] = creator.boot_words();
@@ -304,6 +286,7 @@ impl Segment {
         header.creator_start_time.store(creator.start_time, Ordering::Relaxed);
         header.creator_boot_id[0].store(boot_high, Ordering::Relaxed);
         header.creator_boot_id[1].store(boot_low, Ordering::Relaxed);
+        header.creator_namespace.store(creator.namespace, Ordering::Relaxed);
         header.arena_start.store(HEADER_LEN, Ordering::Relaxed);
         header.arena_end.store(options.len, Ordering::Relaxed);
         header.arena_next.store(HEADER_LEN, Ordering::Relaxed);
@@ -332,21 +315,21 @@ impl Segment {
         let request = MapRequest { len, populate, private };
         let mapping = Mapping::open(&file, request, placement, address)?;
         let (start, end) = (*header.arena_start.get_mut(), *header.arena_end.get_mut());
-        Ok(Arc::new(Segment::assemble(file, name, mapping, len, start, end)?))
+        Ok(Arc::new(Segment::assemble(file, name, mapping, request, start, end)?))
     }
 
     fn assemble(
         file: File,
         name: Option<SegmentName>,
         mapping: Mapping,
-        len: usize,
+        request: MapRequest,
         arena_start: u64,
         arena_end: u64,
     ) -> Result<Segment> {
         let base = mapping.base().ok_or_else(|| Error::corrupt("mapped at address zero"))?;
-        sys::keep_out_of_core_dumps(base, len);
-        let len = len as u64;
-        Ok(Segment { base, len, arena_start, arena_end, file, name, _mapping: mapping })
+        sys::keep_out_of_core_dumps(base, request.len);
+        let (len, private) = (request.len as u64, request.private);
+        Ok(Segment { base, len, arena_start, arena_end, file, name, private, _mapping: mapping })
     }
 }
 

@@ -7,7 +7,10 @@ mod wide;
 
 use std::sync::atomic::Ordering::Release;
 
+use shmem::Secrets;
+
 use crate::algorithm::{Algorithm, Direction};
+use crate::error::Result;
 use crate::job::{Job, Plan};
 use crate::kernel::Kernels;
 use crate::keys::{KeyId, KeyTable};
@@ -58,8 +61,10 @@ impl Route {
 /// Where a job of the ring stands, for this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Its slot says how it ended.
+    /// Every byte of its output is written.
     Done,
+    /// It was found damaged.
+    Failed,
     /// It waits in a lane of this group.
     Waiting(Group),
 }
@@ -83,63 +88,93 @@ pub(crate) struct Hall<'a> {
     pub(crate) keys: &'a KeyTable,
 }
 
-/// All lanes of one process.
+/// All lanes of one process. The groups hold round keys and hash states that follow from keys.
 pub(crate) struct Lanes {
     kernels: Kernels,
-    cbc: [Box<CbcGroup>; 3],
-    sha256: Box<HashGroup<Sha256>>,
-    sha512: Box<HashGroup<Sha512>>,
+    cbc: Secrets<CbcGroup>,
+    sha256: Secrets<HashGroup<Sha256>>,
+    sha512: Secrets<HashGroup<Sha512>>,
     /// By ring index.
     states: States,
 }
 
+/// What the owner knows of a job of the ring. It trusts this over the slot, which others may damage.
+#[derive(Clone, Copy)]
+struct Place {
+    state: State,
+    user: u64,
+}
+
 /// The states of the ring's jobs; a run marks those that it finishes.
-pub(crate) struct States(Vec<State>);
+pub(crate) struct States(Vec<Place>);
 
 impl States {
     /// Commits the result of a job and notes it: its outputs are stored before.
     #[inline(always)]
     fn done(&mut self, region: &Region, position: u64) {
         commit32(&region.slot(position).status, STATUS_DONE);
-        self.0[region.index(position)] = State::Done;
+        self.0[region.index(position)].state = State::Done;
     }
 }
 
 impl Lanes {
-    pub(crate) fn new(kernels: Kernels, region: &Region) -> Lanes {
+    pub(crate) fn new(kernels: Kernels, region: &Region) -> Result<Lanes> {
         let lanes = region.config.lanes as usize;
-        Lanes {
+        let rounds = [10, 12, 14];
+        let place = Place { state: State::Done, user: 0 };
+        Ok(Lanes {
             kernels,
-            cbc: [10, 12, 14].map(|rounds| Box::new(CbcGroup::new(rounds, lanes))),
-            sha256: Box::new(HashGroup::new(lanes)),
-            sha512: Box::new(HashGroup::new(lanes)),
-            states: States(vec![State::Done; region.config.ring as usize]),
-        }
+            cbc: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], lanes))?,
+            sha256: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
+            sha512: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
+            states: States(vec![place; region.config.ring as usize]),
+        })
+    }
+
+    /// Keeps what follows from keys from being swapped out.
+    pub(crate) fn lock_memory(&self) -> Result<()> {
+        self.cbc.lock()?;
+        self.sha256.lock()?;
+        Ok(self.sha512.lock()?)
     }
 
     pub(crate) fn kernels(&self) -> Kernels {
         self.kernels
     }
 
-    /// Whether the job at `position`, which is in the ring, has ended.
+    /// The caller's word of the job at `position`, which is in the ring, and whether it failed; `None`
+    /// while it waits.
     #[inline(always)]
-    pub(crate) fn is_done(&self, region: &Region, position: u64) -> bool {
-        self.states.0[region.index(position)] == State::Done
+    pub(crate) fn result(&self, region: &Region, position: u64) -> Option<(u64, bool)> {
+        let place = &self.states.0[region.index(position)];
+        match place.state {
+            State::Done => Some((place.user, false)),
+            State::Failed => Some((place.user, true)),
+            State::Waiting(_) => None,
+        }
+    }
+
+    /// Notes a job that the owner before brought to its end.
+    pub(crate) fn note_ended(&mut self, region: &Region, position: u64, user: u64, failed: bool) {
+        let state = if failed { State::Failed } else { State::Done };
+        self.states.0[region.index(position)] = Place { state, user };
     }
 
     /// Puts a job into a lane, and runs the group once it is full. Single-buffer modes run at once.
     #[inline]
     pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>) {
+        let place = &mut self.states.0[hall.region.index(entry.position)];
+        place.user = entry.job.user;
         let Route::Lane(group) = entry.plan.route else {
             return wide::run(self.kernels, hall, &mut self.states, entry);
         };
-        self.states.0[hall.region.index(entry.position)] = State::Waiting(group);
+        place.state = State::Waiting(group);
         let full = match group {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),
             Group::Cbc256 => self.cbc[2].push(hall, entry),
-            Group::Sha256 => self.sha256.push(hall, entry),
-            Group::Sha512 => self.sha512.push(hall, entry),
+            Group::Sha256 => self.sha256[0].push(hall, entry),
+            Group::Sha512 => self.sha512[0].push(hall, entry),
         };
         if full {
             self.run(hall, group);
@@ -149,7 +184,7 @@ impl Lanes {
     /// Runs groups until the job at `position` has ended.
     pub(crate) fn finish(&mut self, hall: Hall<'_>, position: u64) {
         // Each run finishes a job of the group, so this ends after at most 16 of them.
-        while let State::Waiting(group) = self.states.0[hall.region.index(position)] {
+        while let State::Waiting(group) = self.states.0[hall.region.index(position)].state {
             self.run(hall, group);
         }
     }
@@ -161,21 +196,21 @@ impl Lanes {
             Group::Cbc128 => self.cbc[0].run(kernels, hall.region, states),
             Group::Cbc192 => self.cbc[1].run(kernels, hall.region, states),
             Group::Cbc256 => self.cbc[2].run(kernels, hall.region, states),
-            Group::Sha256 => self.sha256.run(kernels, hall.region, states),
-            Group::Sha512 => self.sha512.run(kernels, hall.region, states),
+            Group::Sha256 => self.sha256[0].run(kernels, hall.region, states),
+            Group::Sha512 => self.sha512[0].run(kernels, hall.region, states),
         }
     }
 
     /// How many jobs in lanes use a key: all accepted jobs that are not finished wait in one.
     pub(crate) fn jobs_with_key(&self, key: KeyId) -> u64 {
         let cbc = self.cbc.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
-        let hash = self.sha256.jobs_with_key(key) + self.sha512.jobs_with_key(key);
+        let hash = self.sha256[0].jobs_with_key(key) + self.sha512[0].jobs_with_key(key);
         (cbc + hash) as u64
     }
 
     /// Drops what the lanes keep of a key that no job uses any more.
     pub(crate) fn forget_key(&mut self, key: KeyId) {
-        for group in &mut self.cbc {
+        for group in self.cbc.iter_mut() {
             group.forget_key(key);
         }
     }

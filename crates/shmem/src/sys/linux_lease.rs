@@ -6,9 +6,11 @@
 
 #![expect(unsafe_code, reason = "system calls, and the list that the kernel reads")]
 
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::stat::{major, minor};
 
 /// Bits of the lease word, as the kernel defines them: somebody waits; the owner died.
 pub(crate) const WAITERS: u32 = 0x8000_0000;
@@ -138,9 +141,18 @@ pub(crate) fn wait_while(
 
 /// Wakes one waiter.
 pub(crate) fn wake_one(word: &AtomicU32) {
+    wake(word, 1);
+}
+
+/// Wakes everyone who waits.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    wake(word, i32::MAX);
+}
+
+fn wake(word: &AtomicU32, count: i32) {
     // Nothing can fail but the address, which is mapped as long as the word is borrowed.
     // SAFETY: as just said.
-    let _ = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+    let _ = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
 
 fn timespec(duration: Duration) -> libc::timespec {
@@ -229,6 +241,27 @@ pub(crate) fn thread_of(pid: u32, tid: u32) -> bool {
     Path::new(&format!("/proc/{pid}/task/{tid}")).exists()
 }
 
+/// Whether `pid` has this file mapped; `None` where the system does not tell us.
+pub(crate) fn maps_file(pid: u32, file: &File) -> Option<bool> {
+    let wanted = file.metadata().ok()?;
+    let device = format!("{:02x}:{:02x}", major(wanted.dev()), minor(wanted.dev()));
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    // A process that has just ended has an empty map.
+    let mut lines = maps.lines().peekable();
+    lines.peek()?;
+    Some(lines.any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        fields.next() == Some(&*device)
+            && fields.next().and_then(|inode| inode.parse().ok()) == Some(wanted.ino())
+    }))
+}
+
+/// Which pid namespace this process lives in; 0 where it cannot be told.
+pub(crate) fn pid_namespace() -> u64 {
+    static NAMESPACE: OnceLock<u64> = OnceLock::new();
+    *NAMESPACE.get_or_init(|| std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino()))
+}
+
 /// Whether any process that we can see has a thread `tid`.
 pub(crate) fn thread_exists(tid: u32) -> bool {
     let Ok(tid) = libc::pid_t::try_from(tid) else { return false };
@@ -256,7 +289,7 @@ pub(crate) fn ticks_per_second() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_stat, process_state, thread_exists, thread_of};
+    use super::{maps_file, parse_stat, process_state, thread_exists, thread_of};
 
     fn stat(state: &str, threads: u32) -> Vec<u8> {
         format!("7 (a) b) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 {threads} 18 4711 20")
@@ -278,6 +311,11 @@ mod tests {
         assert!(process_state(pid).is_some_and(|state| !state.ended));
         assert!(thread_of(pid, pid) && thread_exists(pid));
         assert!(!thread_of(pid, 1));
+        let own = std::fs::File::open("/proc/self/exe").unwrap();
+        assert_eq!(maps_file(pid, &own), Some(true));
+        let other = std::fs::File::open("/proc/self/stat").unwrap();
+        assert_eq!(maps_file(pid, &other), Some(false));
+        assert_eq!(maps_file(u32::MAX, &own), None);
         assert!(!thread_exists(0x3fff_ffff) && !thread_exists(0));
     }
 }

@@ -5,6 +5,8 @@
 mod linux;
 #[cfg(target_os = "linux")]
 mod linux_lease;
+#[cfg(target_os = "linux")]
+mod linux_memory;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -14,9 +16,13 @@ pub(crate) use linux::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux_lease::{
-    DeathNotice, OWNER_DIED, ProcessHandle, TID_MASK, WAITERS, block_signals, boot_id,
-    process_state, thread_exists, thread_of, ticks_per_second, wait_while, wake_one,
+    DeathNotice, OWNER_DIED, ProcessHandle, TID_MASK, WAITERS, block_signals, boot_id, maps_file,
+    pid_namespace, process_state, thread_exists, thread_of, ticks_per_second, wait_while, wake_all,
+    wake_one,
 };
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux_memory::{PrivatePages, ReadyEvent, lock_memory, populate};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("shmem runs on Linux so far; another system needs its file in src/sys");

@@ -60,6 +60,7 @@ impl Scene {
         put(8, owner.start_time);
         put(24, bytes(owner.boot_id >> 64));
         put(32, bytes(owner.boot_id));
+        put(40, owner.namespace);
     }
 
     /// A child that has taken the lease, and said so.
