@@ -1,0 +1,44 @@
+//! `takeover kills`: random scenarios, each with a real SIGKILL at a random time.
+
+use anyhow::Result;
+use clap::Args;
+use fixtures::cleanup;
+use fixtures::kills::{self, Campaign};
+
+use super::Outcome;
+use super::run::{launch, print};
+
+#[derive(Debug, Args)]
+pub(super) struct KillsArgs {
+    /// How many scenarios to run
+    #[arg(long, default_value_t = 1000)]
+    runs: u64,
+    /// How many at the same time
+    #[arg(long, default_value_t = 2)]
+    at_once: u32,
+    /// The scenarios and the times are drawn from this number
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &KillsArgs) -> Result<Outcome> {
+    if args.at_once == 0 || args.at_once > 64 {
+        let message = format!("{} at once is not possible: use 1 to 64", args.at_once);
+        return Ok(Outcome::Usage(message));
+    }
+    if args.runs == 0 {
+        return Ok(Outcome::Usage("0 runs show nothing: use at least 1".to_owned()));
+    }
+    cleanup::on_interrupt()?;
+    let campaign = Campaign { runs: args.runs, at_once: args.at_once, seed: args.seed };
+    let totals = kills::run(&campaign, &launch("kills")?, |done, failed| {
+        if done % 500 == 0 || done == args.runs {
+            eprintln!("{done} of {} runs, {failed} failed", args.runs);
+        }
+    })?;
+    print(&totals, args.json)?;
+    Ok(if totals.failed == 0 { Outcome::Passed } else { Outcome::Failed })
+}

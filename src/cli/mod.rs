@@ -1,0 +1,66 @@
+//! The command line: one file for each subcommand. Exit codes: 0 passed, 1 failed, 2 usage.
+
+mod kills;
+mod role;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Run fail-over scenarios of a multi-buffer crypto manager in shared memory.
+///
+/// Without a subcommand this is `takeover run`: a primary submits jobs, a secondary takes over and
+/// completes them, and every byte is checked.
+#[derive(Debug, Parser)]
+#[command(name = "takeover", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one scenario, or send a file through one, with primary and secondary as real processes
+    Run(Box<run::RunArgs>),
+    /// Run many random scenarios whose primary is killed at a random time
+    Kills(kills::KillsArgs),
+    #[command(hide = true)]
+    Role(role::RoleArgs),
+}
+
+/// What a subcommand came to.
+enum Outcome {
+    /// Everything is right.
+    Passed,
+    /// The test failed; it has been printed.
+    Failed,
+    /// The request made no sense; the message says what to change.
+    Usage(String),
+}
+
+/// Parses the command line, runs it, and turns the outcome into an exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let command = cli.command.unwrap_or_else(|| Command::Run(Box::new(cli.run)));
+    let outcome = match command {
+        Command::Run(args) => run::run(&args),
+        Command::Kills(args) => kills::run(&args),
+        Command::Role(args) => role::run(&args),
+    };
+    match outcome {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::Usage(message)) => {
+            // clap prints it in its own style; its exit code for usage is 2.
+            Cli::command().error(ErrorKind::ValueValidation, message).exit()
+        }
+        Err(error) => {
+            eprintln!("takeover: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The command from the outside: its three real processes, its JSON, its exit codes, what it says
+//! to bad options, and that it leaves nothing behind, also when it is interrupted or killed.
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::program;
+use fixtures::scenario::{CrashPoint, Scenario};
+use fixtures::supervisor::{self, Launch};
+use fixtures::{forked, kills, leftovers};
+use rstest::rstest;
+use shmem::{Segment, SegmentName};
+
+fn takeover(args: &[&str]) -> (i32, String, String) {
+    common::run(program!("takeover"), args)
+}
+
+/// Runs `takeover` with a label of this test's own; checks that nothing is left.
+fn labelled(args: &[&str]) -> (i32, String, String) {
+    let label = forked::label().unwrap();
+    let mut all = args.to_vec();
+    all.extend(["--label", &label]);
+    let result = takeover(&all);
+    leftovers::check(&label).unwrap();
+    result
+}
+
+fn json(args: &[&str]) -> serde_json::Value {
+    let mut all = vec!["run", "--json"];
+    all.extend(args);
+    let (code, stdout, stderr) = labelled(&all);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn plain_takeover_is_the_seed_scenario() {
+    let (code, stdout, stderr) = takeover(&[]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert_eq!(stdout.lines().last(), Some("MULTI-PROCESS TEST: PASSED"));
+    for part in ["submitted 15 jobs", "released", "took over", "completed 15 jobs", "0 differ"] {
+        assert!(stdout.contains(part), "`{part}` is missing in:\n{stdout}");
+    }
+}
+
+#[test]
+fn json_has_every_field() {
+    let report = json(&["--crash", "after-submit:15", "--backend", "portable"]);
+    for (field, value) in [
+        ("result", serde_json::json!("PASSED")),
+        ("cipher", serde_json::json!("aes-128-cbc")),
+        ("lanes", serde_json::json!(16)),
+        ("jobs", serde_json::json!(15)),
+        ("size", serde_json::json!(272)),
+        ("submitted", serde_json::json!(15)),
+        ("completed_by_primary", serde_json::json!(0)),
+        ("completed_by_secondary", serde_json::json!(15)),
+        ("mismatches", serde_json::json!(0)),
+        ("primary_exit", serde_json::json!("signal 9 (SIGKILL)")),
+        ("secondary_exit", serde_json::json!(0)),
+        ("backend_primary", serde_json::json!("portable")),
+    ] {
+        assert_eq!(report[field], value, "{field}");
+    }
+    assert!(report["backend_secondary"].is_string());
+    assert!(report["takeover_us"].as_f64().is_some_and(|us| us > 0.0), "{report}");
+    let token: Scenario = report["token"].as_str().unwrap().parse().unwrap();
+    assert_eq!(token.crash, CrashPoint::AfterSubmit(15));
+}
+
+#[rstest]
+fn real_processes_of_every_kind_of_crash(
+    #[values(
+        "none",
+        "after-submit:20",
+        "after-flush:3",
+        "after-us:0",
+        "after-us:40",
+        "after-us:3000"
+    )]
+    crash: &str,
+    #[values("identical", "anywhere")] placement: &str,
+    #[values("aes-256-cbc", "aes-128-ctr", "hmac-sha512")] cipher: &str,
+) {
+    let report = json(&[
+        "--crash",
+        crash,
+        "--placement",
+        placement,
+        "--cipher",
+        cipher,
+        "--jobs",
+        "40",
+        "--size",
+        "16-2048",
+    ]);
+    let killed = crash != "none";
+    assert_eq!(report["primary_exit"] == "signal 9 (SIGKILL)", killed, "{report}");
+    assert_eq!(report["result"], "PASSED", "{report}");
+}
+
+#[test]
+fn a_token_replays_its_scenario() {
+    let token = "aes-192-cbc.decrypt.l4.r16.j33.s16-512.inplace.identical.auto-portable.flush5\
+                 .seed9.after-flush-5";
+    assert_eq!(json(&["--token", token])["token"], token);
+}
+
+#[test]
+fn a_given_key_and_iv_are_used() {
+    let report = json(&[
+        "--key",
+        "000102030405060708090a0b0c0d0e0f",
+        "--iv",
+        "f0f1f2f3f4f5f6f7f8f9fafb",
+        "--cipher",
+        "aes-128-ctr",
+        "--crash",
+        "after-submit:15",
+    ]);
+    assert_eq!(report["result"], "PASSED");
+    assert!(report["token"].as_str().unwrap().contains("ivf0f1f2"), "{report}");
+}
+
+/// Each bad value: exit code 2, nothing run, the value and the way out named.
+#[rstest]
+#[case(&["--cipher", "aes-512-cbc"], &["aes-512-cbc", "aes-128-cbc"])]
+#[case(&["--direction", "sideways"], &["sideways", "encrypt"])]
+#[case(&["--lanes", "17"], &["17 lanes", "1 to 16"])]
+#[case(&["--lanes", "0"], &["0 lanes", "1 to 16"])]
+#[case(&["--lanes", "many"], &["many"])]
+#[case(&["--ring", "255"], &["255", "power of two"])]
+#[case(&["--ring", "131072"], &["131072", "65536"])]
+#[case(&["--ring", "0"], &["ring of 0", "power of two"])]
+#[case(&["--jobs", "65537"], &["65537", "65536"])]
+#[case(&["--jobs", "-1"], &["-1"])]
+#[case(&["--size", "100"], &["100", "96 or 112"])]
+#[case(&["--size", "0"], &["0 bytes", "at least 1"])]
+#[case(&["--size", "64-32"], &["64-32", "smaller number first"])]
+#[case(&["--size", "large"], &["large", "16-4096"])]
+#[case(&["--size", "1073741824"], &["1073741824", "fewer or smaller"])]
+#[case(&["--placement", "below"], &["below", "anywhere or identical"])]
+#[case(&["--backend", "avx9"], &["avx9", "portable"])]
+#[case(&["--standby-backend", "avx9"], &["avx9", "portable"])]
+#[case(&["--crash", "later"], &["later", "after-submit:N"])]
+#[case(&["--crash", "after-submit:16"], &["after-submit:16", "15 jobs"])]
+#[case(&["--crash", "after-flush:16"], &["16 jobs", "15"])]
+#[case(&["--crash", "after-flush:3", "--partial-flush", "2"], &["after-flush:3", "flush at least 3"])]
+#[case(&["--crash", "after-us:60000001"], &["60000001", "60000000"])]
+#[case(&["--partial-flush", "16"], &["16 jobs", "15"])]
+#[case(&["--key", "0011"], &["2 bytes", "16 bytes"])]
+#[case(&["--key", "xy"], &["`x`", "0-9"])]
+#[case(&["--key", "001"], &["3 hexadecimal digits"])]
+#[case(&["--iv", "0011"], &["2 bytes", "16 bytes"])]
+#[case(&["--iv", "00112233445566778899aabb"], &["12 bytes", "16 bytes"])]
+#[case(&["--cipher", "aes-128-ctr", "--iv", "00"], &["1 bytes", "16 or 12"])]
+#[case(&["--cipher", "sha256", "--key", "00"], &["sha256", "no key"])]
+#[case(&["--cipher", "sha256", "--iv", "00"], &["sha256", "no IV"])]
+#[case(&["--cipher", "sha512", "--direction", "decrypt"], &["sha512", "use encrypt"])]
+#[case(&["--input", "x"], &["--output"])]
+#[case(&["--output", "x"], &["--input"])]
+#[case(&["--input", "/nonexistent", "--output", "/tmp/x"], &["/nonexistent", "existing file"])]
+#[case(&["--input", "/dev/null", "--output", "/tmp/x"], &["/dev/null", "regular file"])]
+#[case(&["--token", "aes-128-cbc"], &["ends before"])]
+#[case(&["--label", "a/b"], &["a/b", "letters"])]
+#[case(&["--unknown"], &["--unknown"])]
+fn bad_options_are_named_with_the_way_out(#[case] args: &[&str], #[case] says: &[&str]) {
+    let mut all = vec!["run"];
+    all.extend(args);
+    let (code, stdout, stderr) = takeover(&all);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+    for part in says {
+        assert!(stderr.contains(part), "`{part}` is missing in:\n{stderr}");
+    }
+}
+
+#[test]
+fn help_names_every_option_with_its_default() {
+    let (code, stdout, _) = takeover(&["run", "--help"]);
+    assert_eq!(code, 0);
+    for option in [
+        "--cipher",
+        "--direction",
+        "--lanes",
+        "--jobs",
+        "--size",
+        "--placement",
+        "--backend",
+        "--standby-backend",
+        "--crash",
+        "--seed",
+        "--key",
+        "--iv",
+        "--partial-flush",
+        "--ring",
+        "--input",
+        "--out-of-place",
+    ] {
+        let start = stdout
+            .find(&format!("\n      {option}"))
+            .unwrap_or_else(|| panic!("{option} is missing in:\n{stdout}"));
+        let text = stdout[start + 7..].split("\n      --").next().unwrap();
+        assert!(text.contains("[default: "), "{option} has no default in its text: {text}");
+    }
+}
+
+#[test]
+fn random_kills_pass_and_are_counted() {
+    let (code, stdout, stderr) = takeover(&["kills", "--runs", "40", "--seed", "3", "--json"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let totals: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&totals["runs"], &totals["failed"]), (&40.into(), &0.into()));
+    for args in [["--runs", "0"], ["--at-once", "0"]] {
+        assert_eq!(takeover(&["kills", args[0], args[1]]).0, 2);
+    }
+}
+
+/// The full product of the issue's dimensions for one algorithm, in real processes: all of it under
+/// nextest's profile `exhaustive`, a seeded sample otherwise.
+#[rstest]
+fn the_matrix_in_real_processes(
+    #[values(
+        "aes-128-cbc",
+        "aes-192-cbc",
+        "aes-256-cbc",
+        "aes-128-ctr",
+        "aes-192-ctr",
+        "aes-256-ctr",
+        "sha256",
+        "sha512",
+        "hmac-sha256",
+        "hmac-sha512"
+    )]
+    cipher: &str,
+) {
+    let label = forked::label().unwrap();
+    let launch = Launch { program: program!("takeover"), label: label.clone() };
+    let all = std::env::var("NEXTEST_PROFILE").is_ok_and(|profile| profile == "exhaustive");
+    for (index, scenario) in matrix(cipher).into_iter().enumerate() {
+        if !all && index % 401 != 0 {
+            continue;
+        }
+        let report = supervisor::run(&scenario, &launch).unwrap();
+        assert!(report.passed(), "{report}");
+    }
+    leftovers::check(&label).unwrap();
+}
+
+fn matrix(cipher: &str) -> Vec<Scenario> {
+    use fixtures::algorithm::is_cipher;
+    use mbmgr::{Algorithm, Backend, Direction};
+    use shmem::Placement;
+
+    let algorithm: Algorithm = cipher.parse().unwrap();
+    let backends = Backend::available();
+    let directions: &[Direction] = if is_cipher(algorithm) {
+        &[Direction::Encrypt, Direction::Decrypt]
+    } else {
+        &[Direction::Encrypt]
+    };
+    let mut scenarios = Vec::new();
+    for lanes in [1_u32, 2, 3, 4, 8, 15, 16] {
+        let l = u64::from(lanes);
+        for jobs in [0, 1, l - 1, l, l + 1, 255, 256] {
+            for in_place in [true, false] {
+                for placement in [Placement::Anywhere, Placement::Identical] {
+                    for (backend, standby) in
+                        backends.iter().flat_map(|a| backends.iter().map(move |b| (*a, *b)))
+                    {
+                        for direction in directions {
+                            scenarios.push(Scenario {
+                                algorithm,
+                                direction: *direction,
+                                lanes,
+                                jobs,
+                                in_place,
+                                placement,
+                                backend: Some(backend),
+                                standby_backend: Some(standby),
+                                sizes: "16-528".parse().unwrap(),
+                                crash: CrashPoint::AfterSubmit(jobs),
+                                ..Scenario::default()
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    scenarios.retain(|scenario| is_cipher(algorithm) || !scenario.in_place);
+    scenarios
+}
+
+/// The kill times of a campaign are reproducible.
+#[test]
+fn a_campaign_draws_the_same_scenarios_again() {
+    for index in 0..50 {
+        let scenario = kills::scenario(5, index);
+        scenario.validate().unwrap();
+        assert_eq!(scenario, kills::scenario(5, index));
+    }
+}
+
+/// Starts a run whose primary waits a minute for its kill.
+fn long_run(label: &str) -> Child {
+    Command::new(program!("takeover"))
+        .args(["run", "--crash", "after-us:60000000", "--label", label])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Two roles and two segments.
+fn runs_fully(label: &str) -> bool {
+    let segments = SegmentName::list().unwrap();
+    segments.iter().filter(|name| name.to_string().contains(label)).count() == 2
+        && leftovers::processes(label).unwrap().iter().filter(|p| p.contains(" role ")).count() == 2
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let label = forked::label().unwrap();
+    let mut supervisor = long_run(&label);
+    wait_until("the run", || runs_fully(&label));
+    let kill = Command::new("kill").args(["-INT", &supervisor.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(supervisor.wait().unwrap().code(), Some(130));
+    wait_until("the roles' end", || leftovers::processes(&label).unwrap().is_empty());
+    leftovers::check(&label).unwrap();
+}
+
+#[test]
+fn roles_die_with_a_supervisor_that_is_killed() {
+    let label = forked::label().unwrap();
+    let mut supervisor = long_run(&label);
+    wait_until("the run", || runs_fully(&label));
+    supervisor.kill().unwrap();
+    assert_eq!(supervisor.wait().unwrap().signal(), Some(9));
+    wait_until("the roles' end", || leftovers::processes(&label).unwrap().is_empty());
+    // SIGKILL leaves nobody to unlink the names.
+    for name in SegmentName::list().unwrap() {
+        if name.to_string().contains(&label) {
+            Segment::unlink(&name).unwrap();
+        }
+    }
+    leftovers::check(&label).unwrap();
+}
