@@ -46,6 +46,7 @@ pub(super) trait BlockVector: Copy {
     unsafe fn store_last(self, to: *mut u8);
 
     unsafe fn xor(self, other: Self) -> Self;
+    unsafe fn xor3(self, b: Self, c: Self) -> Self;
     /// A round of the cipher.
     unsafe fn encrypt_round(self, key: Self) -> Self;
     /// The last round of the cipher.
@@ -66,6 +67,15 @@ pub(super) trait BlockVector: Copy {
     unsafe fn advance(self, blocks: u64) -> Self;
     /// The bytes of each block in reverse order.
     unsafe fn reverse_bytes(self) -> Self;
+}
+
+/// A register of blocks that moves two blocks of a lane at once. Contract as [`BlockVector`].
+pub(super) trait PairVector: BlockVector {
+    /// Two blocks each from the first `count <= BLOCKS` pointers: all first ones, all second ones.
+    /// They are also stored to `kept`, one lane after the other, as whole aligned registers.
+    unsafe fn gather_pair(from: &[*const u8; 4], count: usize, kept: Option<*mut u8>) -> [Self; 2];
+    /// Two blocks each to the first `count <= BLOCKS` pointers.
+    unsafe fn scatter_pair(pair: [Self; 2], to: &[*mut u8; 4], count: usize);
 }
 
 /// An intrinsic or a pointer access in a method of a vector.
@@ -190,6 +200,10 @@ impl BlockVector for __m128i {
         op!(_mm_xor_si128(self, other))
     }
     #[inline(always)]
+    unsafe fn xor3(self, b: Self, c: Self) -> Self {
+        op!(_mm_xor_si128(_mm_xor_si128(self, b), c))
+    }
+    #[inline(always)]
     unsafe fn encrypt_round(self, key: Self) -> Self {
         op!(_mm_aesenc_si128(self, key))
     }
@@ -293,6 +307,10 @@ impl BlockVector for __m256i {
         op!(_mm256_xor_si256(self, other))
     }
     #[inline(always)]
+    unsafe fn xor3(self, b: Self, c: Self) -> Self {
+        op!(_mm256_xor_si256(_mm256_xor_si256(self, b), c))
+    }
+    #[inline(always)]
     unsafe fn encrypt_round(self, key: Self) -> Self {
         op!(_mm256_aesenc_epi128(self, key))
     }
@@ -354,17 +372,14 @@ impl BlockVector for __m512i {
     }
     #[inline(always)]
     unsafe fn gather(from: &[*const u8; 4], count: usize) -> Self {
-        let mut blocks = op!(_mm512_zextsi128_si512(_mm_loadu_si128(from[0].cast())));
-        if count > 1 {
-            blocks = op!(_mm512_inserti32x4::<1>(blocks, _mm_loadu_si128(from[1].cast())));
+        // In halves: inserting into half a register takes half as long.
+        let low = op!(<__m256i as BlockVector>::gather(from, count));
+        if count < 3 {
+            return op!(_mm512_zextsi256_si512(low));
         }
-        if count > 2 {
-            blocks = op!(_mm512_inserti32x4::<2>(blocks, _mm_loadu_si128(from[2].cast())));
-        }
-        if count > 3 {
-            blocks = op!(_mm512_inserti32x4::<3>(blocks, _mm_loadu_si128(from[3].cast())));
-        }
-        blocks
+        let rest = [from[2], from[3], from[2], from[3]];
+        let high = op!(<__m256i as BlockVector>::gather(&rest, count - 2));
+        op!(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut u8) {
@@ -380,15 +395,11 @@ impl BlockVector for __m512i {
     }
     #[inline(always)]
     unsafe fn scatter(self, to: &[*mut u8; 4], count: usize) {
-        op!(_mm_storeu_si128(to[0].cast(), _mm512_castsi512_si128(self)));
-        if count > 1 {
-            op!(_mm_storeu_si128(to[1].cast(), _mm512_extracti32x4_epi32::<1>(self)));
-        }
+        // In halves, as in `gather`.
+        op!(_mm512_castsi512_si256(self).scatter(to, count));
         if count > 2 {
-            op!(_mm_storeu_si128(to[2].cast(), _mm512_extracti32x4_epi32::<2>(self)));
-        }
-        if count > 3 {
-            op!(_mm_storeu_si128(to[3].cast(), _mm512_extracti32x4_epi32::<3>(self)));
+            let high = op!(_mm512_extracti64x4_epi64::<1>(self).pin());
+            op!(high.scatter(&[to[2], to[3], to[2], to[3]], count - 2));
         }
     }
     #[inline(always)]
@@ -398,6 +409,10 @@ impl BlockVector for __m512i {
     #[inline(always)]
     unsafe fn xor(self, other: Self) -> Self {
         op!(_mm512_xor_si512(self, other))
+    }
+    #[inline(always)]
+    unsafe fn xor3(self, b: Self, c: Self) -> Self {
+        op!(_mm512_ternarylogic_epi64::<0x96>(self, b, c))
     }
     #[inline(always)]
     unsafe fn encrypt_round(self, key: Self) -> Self {
@@ -437,5 +452,53 @@ impl BlockVector for __m512i {
     #[inline(always)]
     unsafe fn reverse_bytes(self) -> Self {
         op!(_mm512_shuffle_epi8(self, _mm512_broadcast_i32x4(reversal())))
+    }
+}
+
+/// Two blocks each of one or two lanes.
+#[inline(always)]
+unsafe fn two_pairs(from: [*const u8; 2], count: usize) -> __m512i {
+    let first = op!(_mm512_zextsi256_si512(_mm256_loadu_si256(from[0].cast())));
+    if count < 2 {
+        return first;
+    }
+    op!(_mm512_inserti64x4::<1>(first, _mm256_loadu_si256(from[1].cast())))
+}
+
+impl PairVector for __m512i {
+    #[inline(always)]
+    unsafe fn gather_pair(from: &[*const u8; 4], count: usize, kept: Option<*mut u8>) -> [Self; 2] {
+        let ab = op!(two_pairs([from[0], from[1]], count));
+        let cd = if count > 2 {
+            op!(two_pairs([from[2], from[3]], count - 2))
+        } else {
+            op!(_mm512_setzero_si512())
+        };
+        if let Some(kept) = kept {
+            op!(ab.store_aligned(kept));
+            if count > 2 {
+                op!(cd.store_aligned(kept.add(Self::BYTES)));
+            }
+        }
+        op!([_mm512_shuffle_i64x2::<0x88>(ab, cd), _mm512_shuffle_i64x2::<0xdd>(ab, cd)])
+    }
+    #[inline(always)]
+    unsafe fn scatter_pair(pair: [Self; 2], to: &[*mut u8; 4], count: usize) {
+        let [first, second] = pair;
+        let store_two = |blocks: __m512i, to: [*mut u8; 2], count: usize| {
+            op!(_mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(blocks)));
+            if count > 1 {
+                // Pinned: extracting to memory disturbs the AES instructions around it more.
+                let high = op!(_mm512_extracti64x4_epi64::<1>(blocks).pin());
+                op!(high.store(to[1]));
+            }
+        };
+        let low = op!(_mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0));
+        store_two(op!(_mm512_permutex2var_epi64(first, low, second)), [to[0], to[1]], count);
+        if count > 2 {
+            let high = op!(_mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4));
+            let blocks = op!(_mm512_permutex2var_epi64(first, high, second));
+            store_two(blocks, [to[2], to[3]], count - 2);
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! generic body, called by the entries of `x86`. Per step it keeps one block of every lane in the
 //! journal's log, committed before the first output is stored: a crash at any instruction leaves
 //! the inputs of the step under way in the log or in place.
+//!
+//! `cbc_pairs` is the body for vectors that are wide and many enough to take two blocks a step.
 
 use core::array;
 use core::ops::Range;
@@ -11,117 +13,129 @@ use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
 use crate::journal::Log;
 
 /// Bytes of one round's keys of all lanes.
-const ROUND_BYTES: usize = MAX_LANES * BLOCK;
+pub(super) const ROUND_BYTES: usize = MAX_LANES * BLOCK;
 
-/// `LANES` lanes in `REGISTERS` registers of `V`.
+/// `LANES` lanes in `LOW` registers of `V`, and in `HIGH` more where one group of registers is too
+/// small.
 ///
 /// # Safety
-/// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `REGISTERS` the fewest registers
+/// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `LOW + HIGH` the fewest registers
 /// that hold them, and the instructions of `V` enabled in the caller.
 #[inline(always)]
-pub(super) unsafe fn body<V: BlockVector, const LANES: usize, const REGISTERS: usize>(
+pub(super) unsafe fn body<
+    V: BlockVector,
+    const LANES: usize,
+    const LOW: usize,
+    const HIGH: usize,
+>(
     lanes: &mut [Lane],
     keys: &LaneKeys,
     rounds: u32,
     len: usize,
     log: Option<&Log<'_>>,
 ) {
-    const { assert!(LANES <= MAX_LANES && REGISTERS == LANES.div_ceil(V::BLOCKS)) };
+    const { assert!(LANES <= MAX_LANES && LOW + HIGH == LANES.div_ceil(V::BLOCKS)) };
     let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
     let src: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].src);
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
-    let chains: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_ptr());
+    let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
+    let sources = chains.map(|chain| chain.cast_const());
     let keys = keys.keys.as_ptr().cast::<u8>();
 
     // SAFETY: the caller's duties; offsets stay below `len`, which is a multiple of a block.
     unsafe {
-        let mut state = [V::zero(); REGISTERS];
-        for (r, state) in state.iter_mut().enumerate() {
-            *state = gather::<V, LANES>(&chains, r, 0);
-        }
+        let mut low: [V; LOW] = gather_group::<V, LANES, LOW>(&sources, 0, 0);
+        let mut high: [V; HIGH] = gather_group::<V, LANES, HIGH>(&sources, LOW, 0);
         let mut offset = 0;
         let mut k = 0;
         while offset < len {
-            let mut input = [V::zero(); REGISTERS];
-            if REGISTERS <= V::WIDTH {
-                for (r, input) in input.iter_mut().enumerate() {
-                    *input = gather::<V, LANES>(&src, r, offset);
-                }
-            }
-            let mut logged = None;
+            let mut input = gather_group::<V, LANES, LOW>(&src, 0, offset);
             if let Some(log) = log {
                 let slot = log.slot(k);
-                for (r, input) in input.iter_mut().enumerate() {
-                    if REGISTERS > V::WIDTH {
-                        *input = gather::<V, LANES>(&src, r, offset);
-                    }
-                    input.store_aligned(slot.add(r * V::BYTES));
-                }
+                keep_group::<V, LOW>(&input, 0, slot);
+                let rest = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
+                keep_group::<V, HIGH>(&rest, LOW, slot);
                 log.commit(k);
-                logged = Some(slot);
+                if HIGH > 0 {
+                    // Too many to keep in registers: taken again.
+                    input = gather_group::<V, LANES, LOW>(&src, 0, offset);
+                }
             }
-            let mut first = 0;
-            while first < REGISTERS {
-                let count = if REGISTERS - first < V::WIDTH { REGISTERS - first } else { V::WIDTH };
-                let (state, input) = (&mut state[first..][..count], &mut input[first..][..count]);
-                if REGISTERS > V::WIDTH {
-                    // More registers than the CPU has: take the input again, group by group.
-                    for (i, input) in input.iter_mut().enumerate() {
-                        *input = match logged {
-                            Some(slot) => V::load(slot.add((first + i) * V::BYTES)),
-                            None => gather::<V, LANES>(&src, first + i, offset),
-                        };
-                    }
-                }
-                let keys = opaque(keys.add(first * V::BYTES));
-                for (state, input) in state.iter_mut().zip(input) {
-                    *state = state.xor(*input);
-                }
-                encrypt(state, keys, rounds);
-                for (i, state) in state.iter().enumerate() {
-                    scatter::<V, LANES>(*state, &dst, first + i, offset);
-                }
-                first += count;
+            encrypt(&mut low, &input, opaque(keys), rounds);
+            scatter_group::<V, LANES, LOW>(&low, &dst, 0, offset);
+            if HIGH > 0 {
+                let input = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
+                encrypt(&mut high, &input, opaque(keys.add(LOW * V::BYTES)), rounds);
+                scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
             }
             offset += BLOCK;
             k += 1;
         }
-        let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
-        for (r, state) in state.iter().enumerate() {
-            scatter::<V, LANES>(*state, &chains, r, 0);
-        }
+        scatter_group::<V, LANES, LOW>(&low, &chains, 0, 0);
+        scatter_group::<V, LANES, HIGH>(&high, &chains, LOW, 0);
     }
 }
 
-/// The cipher on neighbouring registers.
+/// The next block of each chain: `state` is the one before, and becomes it.
 ///
 /// # Safety
-/// `keys` are the round keys of the first register's lanes in a `LaneKeys`; the instructions of `V`
-/// are enabled in the caller.
+/// As [`rounds_of`].
 #[inline(always)]
-unsafe fn encrypt<V: BlockVector>(state: &mut [V], keys: *const u8, rounds: u32) {
+unsafe fn encrypt<V: BlockVector, const COUNT: usize>(
+    state: &mut [V; COUNT],
+    input: &[V; COUNT],
+    keys: *const u8,
+    rounds: u32,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        enter(state, input, keys);
+        rounds_of(state, keys, 1..10);
+        finish(state, keys, rounds);
+    }
+}
+
+/// Chains the input in, and adds the first round key.
+///
+/// # Safety
+/// As [`rounds_of`].
+#[inline(always)]
+pub(super) unsafe fn enter<V: BlockVector, const COUNT: usize>(
+    state: &mut [V; COUNT],
+    input: &[V; COUNT],
+    keys: *const u8,
+) {
+    for (i, state) in state.iter_mut().enumerate() {
+        // SAFETY: the caller's duty.
+        unsafe { *state = state.xor3(input[i], V::load(keys.add(i * V::BYTES))).pin() };
+    }
+}
+
+/// The rounds from the tenth on.
+///
+/// # Safety
+/// As [`rounds_of`].
+#[inline(always)]
+pub(super) unsafe fn finish<V: BlockVector, const COUNT: usize>(
+    state: &mut [V; COUNT],
+    keys: *const u8,
+    rounds: u32,
+) {
     // Whatever `rounds` is, no round key behind the last is read.
-    let last = if rounds > 12 {
-        14
-    } else if rounds > 10 {
-        12
-    } else {
-        10
-    };
+    let mut last = 10;
     // SAFETY: rounds up to `last < ROUND_KEYS`, registers of at most 16 lanes.
     unsafe {
-        for (i, state) in state.iter_mut().enumerate() {
-            *state = state.xor(V::load(keys.add(i * V::BYTES)));
-        }
-        rounds_of(state, keys, 1..10);
         if rounds > 10 {
             rounds_of(state, keys, 10..12);
+            last = 12;
             if rounds > 12 {
                 rounds_of(state, keys, 12..14);
+                last = 14;
             }
         }
         for (i, state) in state.iter_mut().enumerate() {
-            *state = state.encrypt_last(V::load(keys.add(last * ROUND_BYTES + i * V::BYTES)));
+            let key = V::load(keys.add(last * ROUND_BYTES + i * V::BYTES));
+            *state = state.encrypt_last(key).pin();
         }
     }
 }
@@ -129,9 +143,14 @@ unsafe fn encrypt<V: BlockVector>(state: &mut [V], keys: *const u8, rounds: u32)
 /// Inner rounds `range`.
 ///
 /// # Safety
-/// As [`encrypt`].
+/// `keys` are the round keys of the first register's lanes in a `LaneKeys`; the instructions of `V`
+/// are enabled in the caller.
 #[inline(always)]
-unsafe fn rounds_of<V: BlockVector>(state: &mut [V], keys: *const u8, range: Range<usize>) {
+pub(super) unsafe fn rounds_of<V: BlockVector>(
+    state: &mut [V],
+    keys: *const u8,
+    range: Range<usize>,
+) {
     for round in range {
         for (i, state) in state.iter_mut().enumerate() {
             // SAFETY: the caller's duty.
@@ -143,45 +162,74 @@ unsafe fn rounds_of<V: BlockVector>(state: &mut [V], keys: *const u8, range: Ran
     }
 }
 
-/// The block at `offset` of each lane of register `r`.
+/// Stores the input of the registers from `first` to a log slot.
+///
+/// # Safety
+/// `slot` is a log slot; the instructions of `V` are enabled in the caller.
+#[inline(always)]
+unsafe fn keep_group<V: BlockVector, const COUNT: usize>(
+    input: &[V; COUNT],
+    first: usize,
+    slot: *mut u8,
+) {
+    for (r, input) in input.iter().enumerate() {
+        // SAFETY: the caller's duty; a log slot has room for 16 blocks.
+        unsafe { input.store_aligned(slot.add((first + r) * V::BYTES)) };
+    }
+}
+
+/// The block at `offset` of each lane of the registers from `first`.
 ///
 /// # Safety
 /// The pointers are readable for a block at `offset`; the instructions of `V` are enabled in the
 /// caller.
 #[inline(always)]
-unsafe fn gather<V: BlockVector, const LANES: usize>(
+pub(super) unsafe fn gather_group<V: BlockVector, const LANES: usize, const COUNT: usize>(
     from: &[*const u8; LANES],
-    r: usize,
+    first: usize,
     offset: usize,
-) -> V {
-    let first = r * V::BLOCKS;
-    let count = if LANES - first < V::BLOCKS { LANES - first } else { V::BLOCKS };
-    let mut pointers = [core::ptr::null(); 4];
-    for (pointer, start) in pointers.iter_mut().zip(&from[first..first + count]) {
-        *pointer = start.wrapping_add(offset);
-    }
+) -> [V; COUNT] {
     // SAFETY: the caller's duty.
-    unsafe { V::gather(&pointers, count) }
+    let mut group = unsafe { [V::zero(); COUNT] };
+    for (r, blocks) in group.iter_mut().enumerate() {
+        let lanes = lanes_of::<V, LANES>(first + r);
+        let mut pointers = [core::ptr::null(); 4];
+        for (pointer, start) in pointers.iter_mut().zip(&from[lanes.clone()]) {
+            *pointer = start.wrapping_add(offset);
+        }
+        // SAFETY: the caller's duty.
+        *blocks = unsafe { V::gather(&pointers, lanes.len()) };
+    }
+    group
 }
 
-/// The opposite of [`gather`].
+/// The opposite of [`gather_group`].
 ///
 /// # Safety
 /// The pointers are writable for a block at `offset`; the instructions of `V` are enabled in the
 /// caller.
 #[inline(always)]
-unsafe fn scatter<V: BlockVector, const LANES: usize>(
-    blocks: V,
+pub(super) unsafe fn scatter_group<V: BlockVector, const LANES: usize, const COUNT: usize>(
+    group: &[V; COUNT],
     to: &[*mut u8; LANES],
-    r: usize,
+    first: usize,
     offset: usize,
 ) {
-    let first = r * V::BLOCKS;
-    let count = if LANES - first < V::BLOCKS { LANES - first } else { V::BLOCKS };
-    let mut pointers = [core::ptr::null_mut(); 4];
-    for (pointer, start) in pointers.iter_mut().zip(&to[first..first + count]) {
-        *pointer = start.wrapping_add(offset);
+    for (r, blocks) in group.iter().enumerate() {
+        let lanes = lanes_of::<V, LANES>(first + r);
+        let mut pointers = [core::ptr::null_mut(); 4];
+        for (pointer, start) in pointers.iter_mut().zip(&to[lanes.clone()]) {
+            *pointer = start.wrapping_add(offset);
+        }
+        // SAFETY: the caller's duty.
+        unsafe { blocks.scatter(&pointers, lanes.len()) };
     }
-    // SAFETY: the caller's duty.
-    unsafe { blocks.scatter(&pointers, count) };
+}
+
+/// The lanes that register `r` holds.
+#[inline(always)]
+pub(super) fn lanes_of<V: BlockVector, const LANES: usize>(r: usize) -> Range<usize> {
+    let first = r * V::BLOCKS;
+    let end = if LANES - first < V::BLOCKS { LANES } else { first + V::BLOCKS };
+    first..end
 }

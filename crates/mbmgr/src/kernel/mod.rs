@@ -24,6 +24,8 @@ mod cbc_decrypt;
 #[cfg(target_arch = "x86_64")]
 mod cbc_encrypt;
 #[cfg(target_arch = "x86_64")]
+mod cbc_pairs;
+#[cfg(target_arch = "x86_64")]
 mod ctr;
 #[cfg(target_arch = "x86_64")]
 mod sha256;
@@ -162,7 +164,11 @@ impl Kernels {
 
     /// Bytes that one step of [`Kernels::cbc_encrypt`] covers of each lane.
     pub(crate) fn cbc_encrypt_step(self, _lanes: &[Lane]) -> usize {
-        BLOCK
+        match self.backend {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Vaes512 => cbc_pairs::STEP,
+            _ => BLOCK,
+        }
     }
 
     /// AES-CBC encrypt: every lane advances by `len` bytes, a multiple of the step.

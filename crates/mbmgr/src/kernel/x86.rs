@@ -44,22 +44,34 @@ macro_rules! by_lanes {
     (@ $vector:ty, $entry:ident, $lanes:ident, $arguments:tt, $($count:literal)*) => {
         match $lanes.len() {
             $($count => {
-                $entry::<$count, { usize::div_ceil($count, <$vector>::BLOCKS) }> $arguments
+                $entry::<
+                    $count,
+                    { group($count, <$vector>::BLOCKS, <$vector>::WIDTH, 0) },
+                    { group($count, <$vector>::BLOCKS, <$vector>::WIDTH, 1) },
+                > $arguments
             })*
             _ => {}
         }
     };
 }
 
+/// Registers in the first or second group of at most `width` of `blocks` blocks each.
+const fn group(lanes: usize, blocks: usize, width: usize, index: usize) -> usize {
+    let registers = lanes.div_ceil(blocks);
+    let first = if registers < width { registers } else { width };
+    if index == 0 { first } else { registers - first }
+}
+
 /// The AES entries of one backend: registers of `$vector`, instructions `$features`.
 macro_rules! aes_entries {
-    ($module:ident, $features:literal, $vector:ty) => {
+    ($module:ident, $features:literal, $vector:ty, $cbc:ident) => {
         pub(super) mod $module {
             use core::arch::x86_64::*;
 
+            use super::group;
             use crate::journal::Log;
             use crate::kernel::block::BlockVector;
-            use crate::kernel::{BLOCK, Lane, LaneKeys, Schedule, cbc_decrypt, cbc_encrypt, ctr};
+            use crate::kernel::{BLOCK, Lane, LaneKeys, Schedule, cbc_decrypt, ctr, $cbc};
 
             /// # Safety
             /// As `Kernels::cbc_encrypt`, with the instructions of this backend.
@@ -78,7 +90,7 @@ macro_rules! aes_entries {
             /// # Safety
             /// As `cbc_encrypt`, with `LANES` lanes.
             #[target_feature(enable = $features)]
-            unsafe fn run_lanes<const LANES: usize, const REGISTERS: usize>(
+            unsafe fn run_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
                 lanes: &mut [Lane],
                 keys: &LaneKeys,
                 rounds: u32,
@@ -88,13 +100,9 @@ macro_rules! aes_entries {
                 // SAFETY: the caller's duties. A body each with and without the log.
                 unsafe {
                     if log.is_some() {
-                        cbc_encrypt::body::<$vector, LANES, REGISTERS>(
-                            lanes, keys, rounds, len, log,
-                        );
+                        $cbc::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, log);
                     } else {
-                        cbc_encrypt::body::<$vector, LANES, REGISTERS>(
-                            lanes, keys, rounds, len, None,
-                        );
+                        $cbc::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, None);
                     }
                 }
             }
@@ -144,9 +152,9 @@ macro_rules! aes_entries {
     };
 }
 
-aes_entries!(aes_ni, "aes,ssse3,sse4.1", __m128i);
-aes_entries!(vaes256, "aes,avx2,vaes", __m256i);
-aes_entries!(vaes512, "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i);
+aes_entries!(aes_ni, "aes,ssse3,sse4.1", __m128i, cbc_encrypt);
+aes_entries!(vaes256, "aes,avx2,vaes", __m256i, cbc_encrypt);
+aes_entries!(vaes512, "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i, cbc_pairs);
 
 /// The hash entries of one instruction set: `$lanes` lanes from `first`.
 macro_rules! hash_entry {
