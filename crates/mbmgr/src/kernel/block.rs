@@ -69,15 +69,6 @@ pub(super) trait BlockVector: Copy {
     unsafe fn reverse_bytes(self) -> Self;
 }
 
-/// A register of blocks that moves two blocks of a lane at once. Contract as [`BlockVector`].
-pub(super) trait PairVector: BlockVector {
-    /// Two blocks each from the first `count <= BLOCKS` pointers: all first ones, all second ones.
-    /// They are also stored to `kept`, one lane after the other, as whole aligned registers.
-    unsafe fn gather_pair(from: &[*const u8; 4], count: usize, kept: Option<*mut u8>) -> [Self; 2];
-    /// Two blocks each to the first `count <= BLOCKS` pointers.
-    unsafe fn scatter_pair(pair: [Self; 2], to: &[*mut u8; 4], count: usize);
-}
-
 /// An intrinsic or a pointer access in a method of a vector.
 macro_rules! op {
     ($body:expr) => {
@@ -86,6 +77,7 @@ macro_rules! op {
         unsafe { $body }
     };
 }
+pub(super) use op;
 
 /// Copies `len` bytes, which may end inside a register, to an address aligned to a register that
 /// has room for whole registers: the wide modes' way into the journal's log.
@@ -452,53 +444,5 @@ impl BlockVector for __m512i {
     #[inline(always)]
     unsafe fn reverse_bytes(self) -> Self {
         op!(_mm512_shuffle_epi8(self, _mm512_broadcast_i32x4(reversal())))
-    }
-}
-
-/// Two blocks each of one or two lanes.
-#[inline(always)]
-unsafe fn two_pairs(from: [*const u8; 2], count: usize) -> __m512i {
-    let first = op!(_mm512_zextsi256_si512(_mm256_loadu_si256(from[0].cast())));
-    if count < 2 {
-        return first;
-    }
-    op!(_mm512_inserti64x4::<1>(first, _mm256_loadu_si256(from[1].cast())))
-}
-
-impl PairVector for __m512i {
-    #[inline(always)]
-    unsafe fn gather_pair(from: &[*const u8; 4], count: usize, kept: Option<*mut u8>) -> [Self; 2] {
-        let ab = op!(two_pairs([from[0], from[1]], count));
-        let cd = if count > 2 {
-            op!(two_pairs([from[2], from[3]], count - 2))
-        } else {
-            op!(_mm512_setzero_si512())
-        };
-        if let Some(kept) = kept {
-            op!(ab.store_aligned(kept));
-            if count > 2 {
-                op!(cd.store_aligned(kept.add(Self::BYTES)));
-            }
-        }
-        op!([_mm512_shuffle_i64x2::<0x88>(ab, cd), _mm512_shuffle_i64x2::<0xdd>(ab, cd)])
-    }
-    #[inline(always)]
-    unsafe fn scatter_pair(pair: [Self; 2], to: &[*mut u8; 4], count: usize) {
-        let [first, second] = pair;
-        let store_two = |blocks: __m512i, to: [*mut u8; 2], count: usize| {
-            op!(_mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(blocks)));
-            if count > 1 {
-                // Pinned: extracting to memory disturbs the AES instructions around it more.
-                let high = op!(_mm512_extracti64x4_epi64::<1>(blocks).pin());
-                op!(high.store(to[1]));
-            }
-        };
-        let low = op!(_mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0));
-        store_two(op!(_mm512_permutex2var_epi64(first, low, second)), [to[0], to[1]], count);
-        if count > 2 {
-            let high = op!(_mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4));
-            let blocks = op!(_mm512_permutex2var_epi64(first, high, second));
-            store_two(blocks, [to[2], to[3]], count - 2);
-        }
     }
 }

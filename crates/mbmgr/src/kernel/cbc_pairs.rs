@@ -9,10 +9,11 @@
 
 use core::array;
 
-use super::block::{BlockVector, PairVector, opaque};
+use super::block::{BlockVector, opaque};
 use super::cbc_encrypt::{
     ROUND_BYTES, enter, finish, gather_group, lanes_of, rounds_of, scatter_group,
 };
+use super::pair::PairVector;
 use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
 use crate::journal::Log;
 

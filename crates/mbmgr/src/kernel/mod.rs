@@ -28,6 +28,8 @@ mod cbc_pairs;
 #[cfg(target_arch = "x86_64")]
 mod ctr;
 #[cfg(target_arch = "x86_64")]
+mod pair;
+#[cfg(target_arch = "x86_64")]
 mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod sha512;

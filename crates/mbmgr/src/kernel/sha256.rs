@@ -135,7 +135,8 @@ unsafe fn round<V: WordVector<Word = u32>, const I: usize>(
         let (a_1, a_2) = (a.rotate_right::<2>(), a.rotate_right::<13>());
         let sigma_1 = e_1.xor3(e_2, e.rotate_right::<25>());
         let sigma_0 = a_1.xor3(a_2, a.rotate_right::<22>());
-        let early = h.add(message[I].add(V::splat(K[first + I])));
+        // Pinned: what is ready early is added early, off the chain from round to round.
+        let early = h.add(message[I].add(V::splat(K[first + I])).pin()).pin();
         let t = early.add(e.choose(f, g)).add(sigma_1);
         state[at(3)] = d.add(t);
         state[at(7)] = t.add(sigma_0.add(a.majority(b, c)));

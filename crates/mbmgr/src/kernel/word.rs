@@ -4,6 +4,8 @@
 
 use core::arch::x86_64::*;
 
+use super::block::BlockVector;
+
 /// A register of words, one per lane.
 ///
 /// Every method is inlined into an entry that enables the instructions of the vector, and must only
@@ -28,6 +30,12 @@ pub(super) trait WordVector: Copy {
     /// Bits of `b` where `self` is set, of `c` elsewhere.
     unsafe fn choose(self, b: Self, c: Self) -> Self;
     unsafe fn majority(self, b: Self, c: Self) -> Self;
+    /// The value itself, made here: the compiler keeps sums that are pinned as they are written. No
+    /// instruction.
+    #[inline(always)]
+    unsafe fn pin(self) -> Self {
+        self
+    }
 }
 
 /// An intrinsic in a method of a vector.
@@ -337,6 +345,10 @@ impl WordVector for U32x16 {
             words
         })
     }
+    #[inline(always)]
+    unsafe fn pin(self) -> Self {
+        Self(op!(BlockVector::pin(self.0)))
+    }
     avx512_arithmetic!(
         _mm512_add_epi32,
         _mm512_ror_epi32,
@@ -386,6 +398,10 @@ impl WordVector for U64x8 {
             }
             words
         })
+    }
+    #[inline(always)]
+    unsafe fn pin(self) -> Self {
+        Self(op!(BlockVector::pin(self.0)))
     }
     avx512_arithmetic!(
         _mm512_add_epi64,
