@@ -69,6 +69,8 @@ struct Position {
     words: NonNull<LeaseWords>,
     segment: Arc<Segment>,
     at: Offset,
+    /// This process, asked of the system before there is a hurry.
+    me: Owner,
 }
 
 // SAFETY: the words are `Sync`, and stay mapped by the `Arc` beside the pointer.
@@ -95,7 +97,8 @@ impl Candidate {
     pub fn new(segment: &Arc<Segment>, at: Offset) -> Result<Candidate> {
         let words = NonNull::from(segment.shared::<LeaseWords>(at)?);
         let thread = LeaseThread::start(segment, at)?;
-        Ok(Candidate(Position { thread, words, segment: Arc::clone(segment), at }))
+        let (segment, me) = (Arc::clone(segment), Owner::current());
+        Ok(Candidate(Position { thread, words, segment, at, me }))
     }
 
     pub(crate) fn segment(&self) -> &Arc<Segment> {
@@ -269,7 +272,7 @@ impl Candidate {
 
     fn into_lease(self, previous: Previous) -> Lease {
         let position = self.0;
-        let epoch = position.words().become_owner(Owner::current());
+        let epoch = position.words().become_owner(position.me);
         // Relaxed: process-local; who gets the lease on another thread synchronises by that.
         position.thread.held_epoch().store(epoch, Ordering::Relaxed);
         Lease { position, epoch, previous }
