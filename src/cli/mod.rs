@@ -1,8 +1,12 @@
 //! The command line: one file for each subcommand. Exit codes: 0 passed, 1 failed, 2 usage.
 
+mod bench;
+mod inspect;
 mod kills;
+mod replay;
 mod role;
 mod run;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,14 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Run many random scenarios whose primary is killed at a random time
     Kills(kills::KillsArgs),
+    /// Kill a primary at every machine instruction, recover each state, and judge it
+    Sweep(Box<sweep::SweepArgs>),
+    /// Measure throughput beside the reference library and one buffer at a time
+    Bench(bench::BenchArgs),
+    /// Run one crash point of a sweep again and explain it
+    Replay(replay::ReplayArgs),
+    /// Decode a live or left-behind segment: owner, ring, journal, keys (never their bytes)
+    Inspect(inspect::InspectArgs),
     #[command(hide = true)]
     Role(role::RoleArgs),
 }
@@ -49,6 +61,10 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(args) => run::run(&args),
         Command::Kills(args) => kills::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Role(args) => role::run(&args),
     };
     match outcome {

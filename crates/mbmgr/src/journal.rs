@@ -5,6 +5,7 @@
 //! run commits `step = 0`, after the progress and the status of its jobs. `recovery` is the reader.
 //! A run without a lane in place keeps no journal: its inputs are still there.
 
+use shmem::seeded::{Bug, seeded};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -33,7 +34,7 @@ impl<'a> Log<'a> {
     #[inline(always)]
     pub(crate) fn slot(&self, k: u64) -> *mut u8 {
         #[expect(clippy::cast_possible_truncation, reason = "reduced to below LOG_SLOTS")]
-        let index = k as usize % LOG_SLOTS;
+        let index = if seeded(Bug::LogSlotParity) { 0 } else { k as usize % LOG_SLOTS };
         self.slots.as_ptr().wrapping_add(index * LOG_SLOT_BYTES)
     }
 

@@ -2,6 +2,7 @@
 //! and copied to the process so that a kernel never reads it from there. An entry survives a crash
 //! whole, or is zeroized by the next owner.
 
+use shmem::seeded::{Bug, seeded};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::compiler_fence;
 
@@ -337,7 +338,8 @@ fn scrub_stack() {
 /// Commits the removal, zeroizes, commits the entry free.
 fn clear_entry(entry: &KeyEntry) {
     // Commits the removal: a crash from here on goes on zeroizing.
-    commit32(&entry.state, KEY_REMOVING);
+    let removing = if seeded(Bug::KeyFreedEarly) { KEY_FREE } else { KEY_REMOVING };
+    commit32(&entry.state, removing);
     entry.kind.store(0, Relaxed);
     for word in &entry.material {
         // Atomic stores to memory that others see are not elided.

@@ -2,6 +2,7 @@
 //! to the lanes. What survives a crash is in the segment; the fields here are the owner's own copies,
 //! which it trusts over the segment's. How it comes and goes is in `standby` and `lifecycle`.
 
+use shmem::seeded::{Bug, seeded};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::job::{Completed, Failure, Job, JobStatus, Plan};
 use crate::kernel::Backend;
 use crate::keys::{Key, KeyId, KeyTable};
 use crate::lanes::{Entry, Hall, Lanes};
-use crate::region::{Region, commit};
+use crate::layout::STATUS_DONE;
+use crate::region::{Region, commit, commit32};
 
 /// What a takeover found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,6 +265,9 @@ impl Manager {
     fn accept(&mut self, job: &Job) {
         let Some(plan) = &self.plan else { return };
         let position = self.tail;
+        if seeded(Bug::TailBeforeSlot) {
+            commit(&self.region.header().tail, position + 1);
+        }
         job.store(self.region.slot(position), plan);
         self.tail += 1;
         // Commits the job: from here on it will be finished, by whoever owns the manager.
@@ -304,6 +309,12 @@ impl Manager {
             self.returned = self.cursor;
             // Commits that the job was returned: to return it again is a redelivery.
             commit(&self.region.header().returned, self.returned);
+        }
+        if seeded(Bug::ReturnedBeforeStatus) {
+            commit32(&self.region.slot(sequence).status, STATUS_DONE);
+        }
+        if seeded(Bug::AcknowledgedAtReturn) {
+            self.acknowledge_before(self.cursor);
         }
         Some(completed)
     }

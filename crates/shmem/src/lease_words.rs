@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "implements the unsafe marker trait")]
 
+use crate::seeded::{Bug, seeded};
 use std::mem::{align_of, offset_of, size_of};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 
@@ -95,7 +96,8 @@ impl LeaseWords {
         self.boot_id[1].store(low, Ordering::Relaxed);
         self.namespace.store(owner.namespace, Ordering::Relaxed);
         // 0 is nobody's epoch, also after a damaged word wraps: a forked child holds 0.
-        let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        let raised = u64::from(!seeded(Bug::EpochNotRaised));
+        let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(raised).max(1);
         // Commits: the lease has passed to `owner`. Release pairs with the Acquire of `epoch`.
         self.epoch.store(epoch, Ordering::Release);
         compiler_fence(Ordering::SeqCst);

@@ -19,6 +19,7 @@ mod owner;
 mod placement;
 mod roots;
 mod secret;
+pub mod seeded;
 mod segment;
 mod sys;
 

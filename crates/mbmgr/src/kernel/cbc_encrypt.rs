@@ -7,6 +7,7 @@
 
 use core::array;
 use core::ops::Range;
+use shmem::seeded::{Bug, seeded};
 
 use super::block::{BlockVector, opaque};
 use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
@@ -52,10 +53,15 @@ pub(super) unsafe fn body<
             let mut input = gather_group::<V, LANES, LOW>(&src, 0, offset);
             if let Some(log) = log {
                 let slot = log.slot(k);
+                if seeded(Bug::LogAfterCommit) {
+                    log.commit(k);
+                }
                 keep_group::<V, LOW>(&input, 0, slot);
                 let rest = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
                 keep_group::<V, HIGH>(&rest, LOW, slot);
-                log.commit(k);
+                if !seeded(Bug::FenceRemoved) {
+                    log.commit(k);
+                }
                 if HIGH > 0 {
                     // Too many to keep in registers: taken again.
                     input = gather_group::<V, LANES, LOW>(&src, 0, offset);
@@ -67,6 +73,11 @@ pub(super) unsafe fn body<
                 let input = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
                 encrypt(&mut high, &input, opaque(keys.add(LOW * V::BYTES)), rounds);
                 scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
+            }
+            if let Some(log) = log
+                && seeded(Bug::FenceRemoved)
+            {
+                log.commit(k);
             }
             offset += BLOCK;
             k += 1;

@@ -9,6 +9,8 @@
 
 use core::array;
 
+use shmem::seeded::{Bug, seeded};
+
 use super::block::{BlockVector, opaque};
 use super::cbc_encrypt::{
     ROUND_BYTES, enter, finish, gather_group, lanes_of, rounds_of, scatter_group,
@@ -69,8 +71,15 @@ pub(super) unsafe fn body<
                 held_rounds(&mut state, &held);
                 if k > 0 {
                     put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
+                    if let Some(log) = log
+                        && seeded(Bug::FenceRemoved)
+                    {
+                        log.commit(k - 1);
+                    }
                 }
-                if let Some(log) = log {
+                if let Some(log) = log
+                    && !seeded(Bug::FenceRemoved)
+                {
                     log.commit(k);
                 }
                 later_rounds(&mut state, keys, rounds);
@@ -80,6 +89,11 @@ pub(super) unsafe fn body<
                 // without a branch between the rounds.
                 let more = len - offset >= 2 * STEP;
                 let (next, step) = if more { (offset + STEP, k + 1) } else { (offset, k) };
+                if let Some(log) = log
+                    && seeded(Bug::LogAfterCommit)
+                {
+                    log.commit(step);
+                }
                 [even, odd] = take::<V, LANES, COUNT>(&src, next, log, step);
                 held_rounds(&mut state, &held);
                 later_rounds(&mut state, keys, rounds);
@@ -91,6 +105,11 @@ pub(super) unsafe fn body<
                 }
             }
             put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
+            if let Some(log) = log
+                && seeded(Bug::FenceRemoved)
+            {
+                log.commit(k - 1);
+            }
         }
         if offset < len {
             // One block is left.

@@ -1,6 +1,7 @@
 //! A lane group of AES-CBC encryption: every lane a job, the kernel advances them side by side.
 #![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
 
+use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
 use crate::journal::{self, Shape};
@@ -108,6 +109,9 @@ impl CbcGroup {
         // which the region keeps mapped, the same or disjoint; `len` is the least of them. `push` set
         // the key column of each lane to a schedule of this group's `rounds`.
         unsafe { kernels.cbc_encrypt(lanes, &self.keys, self.rounds, len, log.as_ref()) };
+        if log.is_some() && seeded(Bug::JournalEndsEarly) {
+            journal::end(region.journal());
+        }
 
         let mut running = 0;
         for (lane, ticket) in lanes.iter_mut().zip(tickets) {
@@ -117,7 +121,8 @@ impl CbcGroup {
             } else {
                 running += 1;
                 ticket.base += total;
-                store_progress(region, ticket.position, u64::from(ticket.base));
+                let progress = if seeded(Bug::ProgressRelative) { total } else { ticket.base };
+                store_progress(region, ticket.position, u64::from(progress));
                 lane.src = lane.src.wrapping_add(len);
                 lane.dst = lane.dst.wrapping_add(len);
             }

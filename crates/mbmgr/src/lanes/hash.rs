@@ -8,6 +8,7 @@
     reason = "calls the kernels, which take raw pointers, and copies digests out"
 )]
 
+use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
@@ -238,6 +239,9 @@ impl<H: Hash> HashGroup<H> {
             // From the last lane down: where all end together, none has to be moved.
             for lane in (0..before).rev() {
                 if self.tickets[lane].left == 0 && !self.next_stage(lane) {
+                    if seeded(Bug::StatusBeforeTag) {
+                        states.done(region, self.tickets[lane].position);
+                    }
                     self.write_digest(lane);
                     states.done(region, self.tickets[lane].position);
                     self.remove(lane);

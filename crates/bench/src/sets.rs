@@ -1,0 +1,136 @@
+//! The sets of rows that are measured together.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use mbmgr::{Algorithm, Backend, Direction, Kind};
+
+use crate::row::{Api, Sizes, Spec, Spread};
+
+/// Sizes of the table, in bytes.
+pub const TABLE_SIZES: [u64; 5] = [64, 256, 1024, 4096, 16384];
+
+/// Algorithms of the table.
+const TABLE: [(Algorithm, Direction); 8] = [
+    (Algorithm::Aes128Cbc, Direction::Encrypt),
+    (Algorithm::Aes256Cbc, Direction::Encrypt),
+    (Algorithm::Aes128Cbc, Direction::Decrypt),
+    (Algorithm::Aes128Ctr, Direction::Encrypt),
+    (Algorithm::Sha256, Direction::Encrypt),
+    (Algorithm::HmacSha256, Direction::Encrypt),
+    (Algorithm::Sha512, Direction::Encrypt),
+    (Algorithm::HmacSha512, Direction::Encrypt),
+];
+
+/// A set of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// The table: 16 lanes, in place, job by job.
+    Table,
+    /// The table with bursts.
+    Burst,
+    /// The table with 1, 4 and 8 lanes.
+    Lanes,
+    /// The ciphers of the table out of place.
+    OutOfPlace,
+    /// Mixed lengths.
+    Imix,
+    /// Every buffer at the start of a page.
+    SamePageOffset,
+    /// The table for each backend of this machine but the best.
+    Backends,
+    /// Rings of 256 to 65536 jobs, 1 to 64 managers.
+    Scale,
+    /// All of them.
+    Full,
+}
+
+impl Set {
+    /// The names, for messages.
+    pub const NAMES: &str =
+        "table, burst, lanes, out-of-place, imix, same-page-offset, backends, scale or full";
+
+    /// Its rows.
+    #[must_use]
+    pub fn rows(self) -> Vec<Spec> {
+        let table = table();
+        match self {
+            Set::Table => table,
+            Set::Burst => with(&table, |spec| spec.api = Api::Burst),
+            Set::Lanes => [1, 4, 8]
+                .into_iter()
+                .flat_map(|lanes| with(&table, |spec| spec.lanes = lanes))
+                .collect(),
+            Set::OutOfPlace => {
+                let ciphers: Vec<Spec> = table.into_iter().filter(|spec| spec.in_place).collect();
+                with(&ciphers, |spec| spec.in_place = false)
+            }
+            Set::Imix => TABLE.map(|(what, way)| Spec::new(what, way, Sizes::Imix)).to_vec(),
+            Set::SamePageOffset => with(&table, |spec| spec.spread = Spread::SamePageOffset),
+            Set::Backends => Backend::available()
+                .into_iter()
+                .filter(|&backend| backend != Backend::best())
+                .flat_map(|backend| with(&table, |spec| spec.backend = Some(backend)))
+                .collect(),
+            Set::Scale => scale(),
+            Set::Full => [
+                Set::Table,
+                Set::Burst,
+                Set::Lanes,
+                Set::OutOfPlace,
+                Set::Imix,
+                Set::SamePageOffset,
+                Set::Backends,
+                Set::Scale,
+            ]
+            .into_iter()
+            .flat_map(Set::rows)
+            .collect(),
+        }
+    }
+}
+
+impl FromStr for Set {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Set> {
+        Ok(match text {
+            "table" => Set::Table,
+            "burst" => Set::Burst,
+            "lanes" => Set::Lanes,
+            "out-of-place" => Set::OutOfPlace,
+            "imix" => Set::Imix,
+            "same-page-offset" => Set::SamePageOffset,
+            "backends" => Set::Backends,
+            "scale" => Set::Scale,
+            "full" => Set::Full,
+            _ => bail!("`{text}` is no set of rows: use {}", Set::NAMES),
+        })
+    }
+}
+
+fn table() -> Vec<Spec> {
+    TABLE
+        .into_iter()
+        .flat_map(|(what, way)| TABLE_SIZES.map(|len| Spec::new(what, way, Sizes::All(len))))
+        .collect()
+}
+
+fn with(rows: &[Spec], change: impl Fn(&mut Spec)) -> Vec<Spec> {
+    let mut rows = rows.to_vec();
+    rows.iter_mut().for_each(change);
+    rows
+}
+
+fn scale() -> Vec<Spec> {
+    let base = [Algorithm::Aes128Cbc, Algorithm::HmacSha256]
+        .map(|what| Spec::new(what, Direction::Encrypt, Sizes::All(256)));
+    let rings = [256, 4096, 65536].into_iter().flat_map(|ring| with(&base, |s| s.ring = ring));
+    let managers = [8, 64].into_iter().flat_map(|count| with(&base, |s| s.managers = count));
+    rings.chain(managers).collect()
+}
+
+/// Whether a row has a key.
+pub(crate) fn is_keyed(algorithm: Algorithm) -> bool {
+    algorithm.kind() != Kind::Hash
+}

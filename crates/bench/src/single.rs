@@ -1,0 +1,129 @@
+//! What a Rust user picks without a multi-buffer manager: one buffer after the other, with the
+//! RustCrypto crates and, behind the feature `aws-lc-rs`, with that. The first also says what all
+//! others must compute.
+
+use aes::{Aes128, Aes192, Aes256};
+use anyhow::{Result, bail};
+use cipher::block_padding::NoPadding;
+use cipher::consts::U16;
+use cipher::{
+    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser,
+    InnerIvInit, KeyInit, StreamCipher,
+};
+use hmac::{Hmac, Mac};
+use mbmgr::{Algorithm, Direction};
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::rig::Rig;
+
+/// Takes a buffer and its IV; ciphers write the result into the buffer, hashes return it.
+pub(crate) type Work = Box<dyn FnMut(&[u8; 16], &mut [u8]) -> Vec<u8>>;
+
+/// A contender that works on one buffer at a time; its buffers are its own.
+pub(crate) struct Single {
+    jobs: Vec<([u8; 16], Vec<u8>)>,
+    work: Work,
+}
+
+impl Single {
+    /// RustCrypto.
+    pub(crate) fn rustcrypto(rig: &Rig) -> Result<Single> {
+        Ok(Single { jobs: inputs(rig), work: rustcrypto(rig)? })
+    }
+
+    /// aws-lc-rs, for the algorithms that it has.
+    #[cfg(feature = "aws-lc-rs")]
+    pub(crate) fn aws_lc(rig: &Rig) -> Result<Option<Single>> {
+        Ok(crate::aws_lc::work(rig)?.map(|work| Single { jobs: inputs(rig), work }))
+    }
+
+    /// Works on every buffer `turns` times.
+    pub(crate) fn run(&mut self, turns: u64) {
+        for _ in 0..turns {
+            for (iv, buffer) in &mut self.jobs {
+                std::hint::black_box((self.work)(iv, buffer));
+            }
+        }
+    }
+
+    /// The results from fresh inputs.
+    pub(crate) fn outputs(&mut self, rig: &Rig) -> Vec<Vec<u8>> {
+        let mut outputs = Vec::new();
+        for (iv, mut buffer) in inputs(rig) {
+            let digest = (self.work)(&iv, &mut buffer);
+            outputs.push(if digest.is_empty() { buffer } else { digest });
+        }
+        outputs
+    }
+}
+
+fn inputs(rig: &Rig) -> Vec<([u8; 16], Vec<u8>)> {
+    rig.jobs.iter().enumerate().map(|(i, job)| (job.iv, rig.input(i))).collect()
+}
+
+fn rustcrypto(rig: &Rig) -> Result<Work> {
+    let key = &rig.key;
+    Ok(match (rig.spec.algorithm, rig.spec.direction) {
+        (Algorithm::Aes128Cbc, Direction::Encrypt) => cbc_encrypt::<Aes128>(key)?,
+        (Algorithm::Aes192Cbc, Direction::Encrypt) => cbc_encrypt::<Aes192>(key)?,
+        (Algorithm::Aes256Cbc, Direction::Encrypt) => cbc_encrypt::<Aes256>(key)?,
+        (Algorithm::Aes128Cbc, Direction::Decrypt) => cbc_decrypt::<Aes128>(key)?,
+        (Algorithm::Aes192Cbc, Direction::Decrypt) => cbc_decrypt::<Aes192>(key)?,
+        (Algorithm::Aes256Cbc, Direction::Decrypt) => cbc_decrypt::<Aes256>(key)?,
+        (Algorithm::Aes128Ctr, _) => ctr::<Aes128>(key)?,
+        (Algorithm::Aes192Ctr, _) => ctr::<Aes192>(key)?,
+        (Algorithm::Aes256Ctr, _) => ctr::<Aes256>(key)?,
+        (Algorithm::Sha256, _) => Box::new(|_, buffer| Sha256::digest(buffer).to_vec()),
+        (Algorithm::Sha512, _) => Box::new(|_, buffer| Sha512::digest(buffer).to_vec()),
+        (Algorithm::HmacSha256, _) => {
+            let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key)?;
+            Box::new(move |_, buffer| {
+                mac.clone().chain_update(buffer).finalize().into_bytes().to_vec()
+            })
+        }
+        (Algorithm::HmacSha512, _) => {
+            let mac = <Hmac<Sha512> as KeyInit>::new_from_slice(key)?;
+            Box::new(move |_, buffer| {
+                mac.clone().chain_update(buffer).finalize().into_bytes().to_vec()
+            })
+        }
+        (other, _) => bail!("the bench has no one-buffer contender for {other}"),
+    })
+}
+
+fn cbc_encrypt<C>(key: &[u8]) -> Result<Work>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
+{
+    let cipher = C::new_from_slice(key)?;
+    Ok(Box::new(move |iv, buffer| {
+        let mode = cbc::Encryptor::<&C>::inner_iv_init(&cipher, iv.into());
+        let len = buffer.len();
+        mode.encrypt_padded::<NoPadding>(buffer, len).expect("whole blocks");
+        Vec::new()
+    }))
+}
+
+fn cbc_decrypt<C>(key: &[u8]) -> Result<Work>
+where
+    C: BlockCipherDecrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
+{
+    let cipher = C::new_from_slice(key)?;
+    Ok(Box::new(move |iv, buffer| {
+        let mode = cbc::Decryptor::<&C>::inner_iv_init(&cipher, iv.into());
+        mode.decrypt_padded::<NoPadding>(buffer).expect("whole blocks");
+        Vec::new()
+    }))
+}
+
+fn ctr<C>(key: &[u8]) -> Result<Work>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
+{
+    let cipher = C::new_from_slice(key)?;
+    Ok(Box::new(move |iv, buffer| {
+        let core = ctr::CtrCore::<&C, ctr::flavors::Ctr128BE>::inner_iv_init(&cipher, iv.into());
+        cipher::StreamCipherCoreWrapper::from_core(core).apply_keystream(buffer);
+        Vec::new()
+    }))
+}

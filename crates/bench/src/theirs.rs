@@ -1,0 +1,129 @@
+//! The reference library as a contender: its loops run on the C side of the binding, over the same
+//! buffers as ours. Its manager lies in memory of the process, as most of its users have it.
+
+use anyhow::{Result, bail};
+use mbmgr::{Algorithm, Backend, Direction};
+use reference::{Architecture, Batch, Manager, Request};
+
+use crate::ours::{BURST, group};
+use crate::rig::Rig;
+use crate::row::{Api, Spec};
+use crate::sets::is_keyed;
+
+/// The library's manager of one row.
+pub(crate) struct Theirs {
+    manager: Manager,
+    batches: Vec<Batch>,
+    api: Api,
+    flush: bool,
+}
+
+/// Bytes that keys and IVs take.
+pub(crate) fn size(spec: &Spec) -> u64 {
+    Manager::size() + 2 * 80 * spec.jobs()
+}
+
+/// The code of the library that a backend of ours is compared with.
+fn architecture(backend: Option<Backend>) -> Architecture {
+    match backend {
+        None | Some(Backend::Vaes512) => Architecture::Auto,
+        Some(Backend::Vaes256) => Architecture::Avx2,
+        _ => Architecture::Sse,
+    }
+}
+
+impl Theirs {
+    pub(crate) fn new(rig: &Rig) -> Result<Theirs> {
+        let spec = &rig.spec;
+        let mut manager = Manager::in_process(&rig.segment, architecture(spec.backend))?;
+        let algorithm = match spec.algorithm {
+            Algorithm::Aes128Cbc | Algorithm::Aes192Cbc | Algorithm::Aes256Cbc => {
+                reference::Algorithm::Cbc
+            }
+            Algorithm::Aes128Ctr | Algorithm::Aes192Ctr | Algorithm::Aes256Ctr => {
+                reference::Algorithm::Ctr
+            }
+            Algorithm::Sha256 => reference::Algorithm::Sha256,
+            Algorithm::Sha512 => reference::Algorithm::Sha512,
+            Algorithm::HmacSha256 => reference::Algorithm::HmacSha256,
+            Algorithm::HmacSha512 => reference::Algorithm::HmacSha512,
+            other => bail!("the binding of the library has no {other}"),
+        };
+        let key = if is_keyed(spec.algorithm) {
+            Some(manager.add_key(algorithm, &rig.key)?)
+        } else {
+            None
+        };
+        let is_cipher = spec.algorithm.digest_len().is_none();
+        let direction = match spec.direction {
+            Direction::Encrypt => reference::Direction::Encrypt,
+            Direction::Decrypt => reference::Direction::Decrypt,
+        };
+        let requests: Vec<Request> = rig
+            .jobs
+            .iter()
+            .zip(0..)
+            .map(|(buffers, user)| Request {
+                algorithm,
+                direction,
+                key,
+                src: buffers.src,
+                dst: buffers.dst,
+                len: buffers.len,
+                iv: buffers.iv,
+                iv_len: if is_cipher { 16 } else { 0 },
+                tag_len: 0,
+                user,
+            })
+            .collect();
+        let size = match group(spec) {
+            0 => requests.len(),
+            group => group,
+        };
+        let batches = requests
+            .chunks(size)
+            .map(|requests| Batch::new(&manager, requests))
+            .collect::<reference::Result<_>>()?;
+        Ok(Theirs { manager, batches, api: spec.api, flush: group(spec) != 0 })
+    }
+
+    /// Submits every job `turns` times, with the library's validation of a job or without.
+    pub(crate) fn run(&mut self, turns: u64, checked: bool) -> Result<u64> {
+        let mut done = 0;
+        for _ in 0..turns {
+            for batch in &self.batches {
+                done += match self.api {
+                    Api::Job => self.manager.submit_all(batch, checked)?,
+                    Api::Burst => self.manager.burst_all(batch, u32::try_from(BURST)?, checked)?,
+                };
+                if self.flush {
+                    done += self.manager.flush_all();
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Finishes what is outstanding.
+    pub(crate) fn finish(&mut self) -> u64 {
+        self.manager.flush_all()
+    }
+
+    /// Runs every job once, to the end.
+    pub(crate) fn run_once(&mut self, jobs: u64) -> Result<()> {
+        let done = self.run(1, true)? + self.finish();
+        Ok(self.manager.expect_all(done, jobs)?)
+    }
+}
+
+/// What the library chooses on this machine.
+pub(crate) fn architecture_in_use() -> Result<&'static str> {
+    let options = shmem::SegmentOptions {
+        len: shmem::HEADER_LEN + 2 * Manager::size(),
+        placement: shmem::Placement::Anywhere,
+        layout_hash: reference::LAYOUT_HASH,
+        populate: false,
+    };
+    let segment = shmem::Segment::create_anonymous("takeover-bench-look", &options)?;
+    Ok(Manager::in_process(&segment, Architecture::Auto)?.architecture().name())
+}

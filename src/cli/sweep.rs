@@ -1,0 +1,277 @@
+//! `takeover sweep`: kills a primary at every instruction and judges each recovery.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use comfy_table::{Cell, Table, presets};
+use fixtures::algorithm::is_cipher;
+use fixtures::scenario::{CrashPoint, Scenario, Sizes, parse_backend, parse_placement};
+use fixtures::sweep::{self, Case, Options, Procedure, Report, Tick, Window};
+use indicatif::{ProgressBar, ProgressStyle};
+use mbmgr::{Algorithm, Backend, Direction, Manager};
+use shmem::Placement;
+
+use super::Outcome;
+
+/// A backend choice; `auto` is `None`.
+#[derive(Clone, Copy, Debug)]
+struct Choice(Option<Backend>);
+
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// The manager under test: mbmgr; several, separated by commas, are shown side by side
+    #[arg(long, value_name = "NAMES", default_value = "mbmgr", value_delimiter = ',')]
+    subject: Vec<String>,
+    /// The part of the primary's life that is stepped: jobs (first submit to last flush), burst,
+    /// creation, keys, acknowledge or release
+    #[arg(long, value_name = "NAME", default_value = "jobs", value_parser = parse::<Window>)]
+    window: Window,
+    /// 1: kill the primary. 2: kill the secondary that recovers, too. More: and so on, until no new
+    /// state appears
+    #[arg(long, default_value_t = 1)]
+    depth: u32,
+    /// Recover only N states, drawn by the seed [default: all]
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// Check N states also with a real SIGKILL and a real take-over
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    real: usize,
+    /// Stop a deeper level at N states
+    #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+    most_states: usize,
+    /// Stop at every instruction, also at those that cannot change the segment
+    #[arg(long)]
+    every_step: bool,
+    /// What the jobs compute: aes-128-cbc, aes-256-ctr, sha256, hmac-sha512, …
+    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Algorithm>)]
+    cipher: Algorithm,
+    /// encrypt or decrypt
+    #[arg(long, value_name = "DIRECTION", default_value = "encrypt", value_parser = parse::<Direction>)]
+    direction: Direction,
+    /// Lanes of the manager, 1 to 16
+    #[arg(long, default_value_t = 16)]
+    lanes: u32,
+    /// Slots of the manager's ring, a power of two from 1 to 65536
+    #[arg(long, default_value_t = 256)]
+    ring: u32,
+    /// Number of jobs
+    #[arg(long, default_value_t = 15)]
+    jobs: u64,
+    /// Bytes of a job, or a range from which lengths are drawn (16-4096)
+    #[arg(long, value_name = "BYTES", default_value = "272", value_parser = parse::<Sizes>)]
+    size: Sizes,
+    /// Give every job an output buffer of its own (hashes and MACs always have one)
+    /// [default: in place]
+    #[arg(long)]
+    out_of_place: bool,
+    /// Where both processes map the segment: identical (at the same address) or anywhere
+    #[arg(long, value_name = "PLACEMENT", default_value = "anywhere", value_parser = parse_place)]
+    placement: Placement,
+    /// The primary's backend: auto, portable, aesni, vaes256 or vaes512
+    #[arg(long, default_value = "auto", value_parser = parse_choice)]
+    backend: Choice,
+    /// The backend of the processes that recover: auto, portable, aesni, vaes256 or vaes512
+    #[arg(long, value_name = "BACKEND", default_value = "auto", value_parser = parse_choice)]
+    standby_backend: Choice,
+    /// Flush this many jobs after the last submit [default: all]
+    #[arg(long, value_name = "K")]
+    flush: Option<u64>,
+    /// Keys, IVs, inputs, lengths, guard bytes and draws are generated from this number
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Sweep a manager that has this bug: the sweep must find it
+    #[cfg(feature = "seeded-bugs")]
+    #[arg(long, value_name = "NAME", value_parser = parse::<shmem::seeded::Bug>)]
+    bug: Option<shmem::seeded::Bug>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Write the crash map as a page that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the crash map of the first subject as an SVG image
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| format!("{error:#}"))
+}
+
+fn parse_place(text: &str) -> Result<Placement, String> {
+    parse_placement(text).map_err(|error| format!("{error:#}"))
+}
+
+fn parse_choice(text: &str) -> Result<Choice, String> {
+    parse_backend(text).map(Choice).map_err(|error| format!("{error:#}"))
+}
+
+impl SweepArgs {
+    fn scenario(&self) -> Scenario {
+        Scenario {
+            algorithm: self.cipher,
+            direction: self.direction,
+            lanes: self.lanes,
+            ring: self.ring,
+            jobs: self.jobs,
+            sizes: self.size,
+            in_place: is_cipher(self.cipher) && !self.out_of_place,
+            placement: self.placement,
+            backend: self.backend.0,
+            standby_backend: self.standby_backend.0,
+            partial_flush: self.flush.unwrap_or(self.jobs),
+            seed: self.seed,
+            crash: CrashPoint::None,
+            ..Scenario::default()
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            depth: self.depth,
+            sample: self.sample,
+            seed: self.seed,
+            real: self.real,
+            most_states: self.most_states,
+            every_step: self.every_step,
+            glances: self.html.is_some() || self.svg.is_some(),
+            ..Options::default()
+        }
+    }
+}
+
+pub(super) fn run(args: &SweepArgs) -> Result<Outcome> {
+    let scenario = args.scenario();
+    if let Err(error) = scenario.validate() {
+        return Ok(Outcome::Usage(format!("{error:#}")));
+    }
+    sweep::fix_addresses().context("cannot start again with fixed addresses")?;
+    #[cfg(feature = "seeded-bugs")]
+    if let Some(bug) = args.bug {
+        shmem::seeded::select(bug);
+    }
+    let mut sweeps = Vec::new();
+    for subject in &args.subject {
+        let case = match procedure(subject, &scenario, args.window)? {
+            Ok(case) => case,
+            Err(usage) => return Ok(Outcome::Usage(usage)),
+        };
+        let outcome = watched(&*case, &args.options(), args.json)?;
+        let report = Report::new(&*case, &outcome)?;
+        let wanted = args.html.is_some() || args.svg.is_some();
+        let picture = if wanted { sweep::draw(&*case, &outcome)? } else { String::new() };
+        sweeps.push((report, picture));
+    }
+    if let Some(path) = &args.html {
+        let page = sweep::page(&sweeps)?;
+        std::fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let (Some(path), Some((_, picture))) = (&args.svg, sweeps.first()) {
+        std::fs::write(path, picture)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let reports: Vec<&Report> = sweeps.iter().map(|(report, _)| report).collect();
+    match (args.json, reports.as_slice()) {
+        (true, [report]) => println!("{}", serde_json::to_string(report)?),
+        (true, reports) => println!("{}", serde_json::json!({ "sweeps": reports })),
+        (false, reports) => print(reports),
+    }
+    let passed = reports.iter().all(|report| report.passed());
+    Ok(if passed { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// The procedure of a scenario for a subject, or what is wrong with the subject's name.
+pub(super) fn procedure(
+    subject: &str,
+    scenario: &Scenario,
+    window: Window,
+) -> Result<Result<Box<dyn Procedure>, String>> {
+    Ok(match subject {
+        "mbmgr" => Ok(Box::new(Case::<Manager>::new(scenario, window)?)),
+        #[cfg(feature = "ipsec-mb")]
+        "ipsec-mb" if scenario.placement == Placement::Identical => {
+            Ok(Box::new(Case::<fixtures::reference_subject::Reference>::new(scenario, window)?))
+        }
+        #[cfg(feature = "ipsec-mb")]
+        "ipsec-mb" => {
+            Err("ipsec-mb keeps pointers in its segment: add --placement identical".into())
+        }
+        #[cfg(not(feature = "ipsec-mb"))]
+        "ipsec-mb" => Err("this build has no ipsec-mb: build with `--features ipsec-mb`".into()),
+        other => Err(format!("subject `{other}` is unknown: use mbmgr or ipsec-mb")),
+    })
+}
+
+/// Sweeps with a progress bar, where there is somebody to see it.
+fn watched(case: &dyn Procedure, options: &Options, quiet: bool) -> Result<sweep::Outcome> {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}")?);
+    let started = std::time::Instant::now();
+    let outcome = sweep::run(case, options, &mut |tick: &Tick| {
+        bar.set_message(describe(tick, started.elapsed().as_secs_f64()));
+        bar.tick();
+    });
+    bar.finish_and_clear();
+    outcome
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates are for reading")]
+fn describe(tick: &Tick, seconds: f64) -> String {
+    let rate = tick.judged as f64 / seconds.max(0.001);
+    let (done, all) = tick.runs;
+    let left = if tick.level > 1 && done > 0 {
+        let left = seconds / done as f64 * (all - done) as f64;
+        format!(", about {left:.0} s left at this level")
+    } else {
+        String::new()
+    };
+    format!(
+        "level {}: run {done} of {all}, {} instructions, {} states, {rate:.0} states/s{left}",
+        tick.level, tick.instructions, tick.states
+    )
+}
+
+/// The verdicts of all subjects side by side, then what each did.
+fn print(reports: &[&Report]) {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    let names = reports.iter().map(|report| report.subject.as_str());
+    table.set_header(std::iter::once("verdict").chain(names));
+    let counts: Vec<_> = reports.iter().map(|report| report.counts()).collect();
+    for (row, verdict) in sweep::VERDICTS.iter().enumerate() {
+        let cells = counts.iter().map(|column| Cell::new(column[row].1));
+        table.add_row(std::iter::once(Cell::new(verdict)).chain(cells));
+    }
+    println!("{table}");
+    for report in reports {
+        details(report);
+    }
+}
+
+fn details(report: &Report) {
+    println!("{}", report.token);
+    println!(
+        "{} instructions in the window, {} states ({} contents), depth {}{}",
+        report.instructions,
+        report.states,
+        report.contents,
+        report.depth,
+        if report.closed { ", closed" } else { "" }
+    );
+    println!(
+        "{:.1} s: {:.0} instructions/s, {:.0} recoveries/s; {} states also killed for real",
+        report.seconds, report.instructions_per_s, report.states_per_s, report.real
+    );
+    for (count, failure) in report.by_line().into_iter().take(20) {
+        println!(
+            "{count:6} × {}\n         at {}:{} ({}), call {}\n         takeover replay {}",
+            failure.message,
+            failure.file,
+            failure.line,
+            failure.symbol,
+            failure.call,
+            failure.token
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! The crash sweep in the gate: for each family of ciphers, lane count, number of jobs and buffers in
+//! place or not, a primary is killed at every machine instruction of its window, and each state is
+//! recovered and judged. The `exhaustive` profile runs the full matrix, the other windows with every
+//! family, and chosen scenarios at depth 2. Each case is one run of `takeover sweep`, whose process
+//! has nothing but the sweep in it.
+
+mod common;
+
+use rstest::rstest;
+use serde_json::Value;
+
+fn exhaustive() -> bool {
+    std::env::var("NEXTEST_PROFILE").is_ok_and(|profile| profile == "exhaustive")
+}
+
+/// Sweeps, demands that every state is ok, and returns the report.
+fn sweep(args: &[&str]) -> Value {
+    let args: Vec<&str> = ["sweep", "--json"].iter().chain(args).copied().collect();
+    let (code, out, err) = common::run(common::program!("takeover"), &args);
+    let report: Value = serde_json::from_str(&out)
+        .unwrap_or_else(|error| panic!("{args:?}: {error}; exit code {code}\n{out}\n{err}"));
+    let number = |name: &str| report[name].as_u64().unwrap_or_else(|| panic!("no {name}: {out}"));
+    assert_eq!(code, 0, "{args:?}: {out}\n{err}");
+    assert_eq!(number("ok"), number("recovered"), "{args:?}: {out}");
+    assert_eq!(number("recovered"), number("states"), "{args:?}: every state is recovered");
+    assert!(number("contents") >= 2, "{args:?}: a window that changes nothing proves nothing");
+    report
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Jobs {
+    One,
+    Lanes,
+    LanesAndOne,
+    J255,
+    J256,
+    LanesLessOne,
+}
+
+impl Jobs {
+    fn number(self, lanes: u64) -> u64 {
+        match self {
+            Jobs::One => 1,
+            Jobs::Lanes => lanes,
+            Jobs::LanesAndOne => lanes + 1,
+            Jobs::LanesLessOne => lanes - 1,
+            Jobs::J255 => 255,
+            Jobs::J256 => 256,
+        }
+    }
+}
+
+fn sweep_cipher(cipher: &str, lanes: u64, jobs: Jobs, in_place: bool, more: &[&str]) -> Value {
+    let (cipher, direction) = cipher.split_once(' ').unwrap_or((cipher, "encrypt"));
+    let (lanes, jobs) = (lanes.to_string(), jobs.number(lanes).to_string());
+    let mut args = vec!["--cipher", cipher, "--direction", direction];
+    args.extend(["--lanes", &lanes, "--jobs", &jobs]);
+    if !in_place {
+        args.push("--out-of-place");
+    }
+    args.extend(more);
+    sweep(&args)
+}
+
+/// Some sizes for each family, so that the last steps of a run differ.
+const SHORT: [&str; 4] = ["--size", "16-80", "--real", "0"];
+
+#[rstest]
+fn every_state_of_a_cipher_recovers(
+    #[values("aes-128-cbc", "aes-256-cbc decrypt", "aes-192-ctr")] cipher: &str,
+    #[values(2, 4)] lanes: u64,
+    #[values(Jobs::One, Jobs::Lanes, Jobs::LanesAndOne)] jobs: Jobs,
+    #[values(true, false)] in_place: bool,
+) {
+    sweep_cipher(cipher, lanes, jobs, in_place, &SHORT);
+}
+
+#[rstest]
+fn every_state_of_a_digest_recovers(
+    #[values("sha256", "hmac-sha512")] cipher: &str,
+    #[values(2, 4)] lanes: u64,
+    #[values(Jobs::One, Jobs::Lanes, Jobs::LanesAndOne)] jobs: Jobs,
+) {
+    sweep_cipher(cipher, lanes, jobs, false, &SHORT);
+}
+
+#[rstest]
+fn every_state_of_a_window_recovers(
+    #[values("burst", "keys", "acknowledge", "release")] window: &str,
+) {
+    sweep(&["--window", window, "--jobs", "6", "--size", "16-80", "--lanes", "4", "--real", "1"]);
+}
+
+#[test]
+fn every_state_of_the_making_of_a_segment_recovers() {
+    sweep(&["--window", "creation", "--jobs", "3", "--size", "32", "--lanes", "4", "--real", "0"]);
+}
+
+#[rstest]
+fn every_state_recovers_at_the_same_address_and_with_another_backend(
+    #[values("anywhere", "identical")] placement: &str,
+    #[values("portable", "aesni")] standby: &str,
+) {
+    let jobs = ["--jobs", "5", "--lanes", "4", "--size", "64", "--real", "1"];
+    sweep(&[&["--placement", placement, "--standby-backend", standby], &jobs[..]].concat());
+}
+
+#[test]
+fn instructions_and_states_are_the_same_each_time() {
+    let args = ["--jobs", "4", "--lanes", "4", "--size", "48", "--real", "0"];
+    let (one, two) = (sweep(&args), sweep(&args));
+    for name in ["instructions", "states", "contents"] {
+        assert_eq!(one[name], two[name], "{name}");
+    }
+}
+
+#[test]
+fn running_through_what_cannot_change_the_segment_changes_nothing() {
+    let args = ["--jobs", "4", "--lanes", "4", "--size", "48", "--real", "0"];
+    let (fast, slow) = (sweep(&args), sweep(&[&args[..], &["--every-step"]].concat()));
+    for name in ["instructions", "states", "contents"] {
+        assert_eq!(fast[name], slow[name], "{name}");
+    }
+}
+
+#[test]
+fn a_secondary_that_dies_while_it_recovers_is_recovered() {
+    let scenario = ["--jobs", "1", "--lanes", "2", "--size", "16", "--flush", "0", "--real", "0"];
+    let report = sweep(&[&scenario[..], &["--depth", "2"]].concat());
+    assert_eq!(report["depth"], 2);
+}
+
+#[test]
+fn a_crash_point_is_replayed_by_its_token() {
+    let args = ["--jobs", "2", "--lanes", "2", "--size", "32", "--real", "0"];
+    let token = sweep(&args)["token"].as_str().expect("a token").to_owned();
+    let at_start = format!("{token}@0");
+    let (code, out, err) = common::run(common::program!("takeover"), &["replay", &at_start]);
+    assert_eq!(code, 0, "{out}\n{err}");
+    for part in ["killed after", "before the recovery", "0 accepted", "epoch 2", "verdict      ok"]
+    {
+        assert!(out.contains(part), "no {part:?} in\n{out}");
+    }
+    let (code, _, err) = common::run(common::program!("takeover"), &["replay", "nonsense@1"]);
+    assert_eq!(code, 2, "{err}");
+}
+
+/// The full matrix, in the `exhaustive` profile alone: nextest partitions shard it over machines.
+mod matrix {
+    use super::*;
+
+    #[rstest]
+    fn every_state_of_a_cipher(
+        #[values(
+            "aes-128-cbc",
+            "aes-192-cbc",
+            "aes-256-cbc",
+            "aes-128-cbc decrypt",
+            "aes-192-cbc decrypt",
+            "aes-256-cbc decrypt",
+            "aes-128-ctr",
+            "aes-192-ctr",
+            "aes-256-ctr"
+        )]
+        cipher: &str,
+        #[values(1, 2, 3, 4, 8, 15, 16)] lanes: u64,
+        #[values(
+            Jobs::One,
+            Jobs::LanesLessOne,
+            Jobs::Lanes,
+            Jobs::LanesAndOne,
+            Jobs::J255,
+            Jobs::J256
+        )]
+        jobs: Jobs,
+        #[values(true, false)] in_place: bool,
+    ) {
+        if exhaustive() && jobs.number(lanes) > 0 {
+            sweep_cipher(cipher, lanes, jobs, in_place, &["--size", "16-272", "--real", "2"]);
+        }
+    }
+
+    #[rstest]
+    fn every_state_of_a_digest(
+        #[values("sha256", "sha512", "hmac-sha256", "hmac-sha512")] cipher: &str,
+        #[values(1, 2, 3, 4, 8, 15, 16)] lanes: u64,
+        #[values(
+            Jobs::One,
+            Jobs::LanesLessOne,
+            Jobs::Lanes,
+            Jobs::LanesAndOne,
+            Jobs::J255,
+            Jobs::J256
+        )]
+        jobs: Jobs,
+    ) {
+        if exhaustive() && jobs.number(lanes) > 0 {
+            sweep_cipher(cipher, lanes, jobs, false, &["--size", "1-272", "--real", "2"]);
+        }
+    }
+
+    #[rstest]
+    fn every_state_of_a_window(
+        #[values("burst", "creation", "keys", "acknowledge", "release")] window: &str,
+        #[values("aes-128-cbc", "aes-256-ctr", "hmac-sha256")] cipher: &str,
+        #[values("anywhere", "identical")] placement: &str,
+    ) {
+        if exhaustive() {
+            sweep(&["--window", window, "--cipher", cipher, "--placement", placement]);
+        }
+    }
+
+    #[rstest]
+    fn every_state_with_a_forced_backend(
+        #[values("aes-128-cbc", "aes-128-cbc decrypt", "aes-128-ctr")] cipher: &str,
+        #[values("portable", "aesni", "vaes256", "vaes512")] backend: &str,
+        #[values("portable", "aesni", "vaes256", "vaes512")] standby: &str,
+    ) {
+        let usable = |name: &str| name.parse().is_ok_and(mbmgr::Backend::is_available);
+        if exhaustive() && usable(backend) && usable(standby) {
+            let backends = ["--backend", backend, "--standby-backend", standby];
+            sweep_cipher(cipher, 16, Jobs::Lanes, true, &backends);
+        }
+    }
+
+    #[rstest]
+    fn every_state_of_a_recovery(
+        #[values("aes-128-cbc", "aes-128-cbc decrypt", "aes-128-ctr", "sha256")] cipher: &str,
+    ) {
+        if exhaustive() {
+            let deep = ["--size", "16-64", "--depth", "2", "--real", "0"];
+            sweep_cipher(cipher, 4, Jobs::LanesAndOne, cipher != "sha256", &deep);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The proof that the sweep sees: each bug that can be compiled in on purpose is found, with the
+//! verdict that it deserves and at the lines that it belongs to. Needs the feature `seeded-bugs`:
+//! `cargo nextest run --features seeded-bugs --test seeded_bugs`.
+
+mod common;
+
+use rstest::rstest;
+use serde_json::Value;
+
+/// Runs `takeover sweep` with these arguments; the exit code and the report.
+fn sweep(args: &str) -> (i32, Value) {
+    let args: Vec<&str> =
+        ["sweep", "--json", "--real", "2"].into_iter().chain(args.split_whitespace()).collect();
+    let (code, out, err) = common::run(common::program!("takeover"), &args);
+    let report = serde_json::from_str(&out)
+        .unwrap_or_else(|error| panic!("{args:?}: {error}; exit code {code}\n{out}\n{err}"));
+    (code, report)
+}
+
+/// Jobs of different lengths, more than there are lanes: runs end at different places.
+const MIXED: &str = "--jobs 6 --lanes 4 --size 32-144";
+
+#[rstest]
+#[case("log-after-commit", MIXED, "corrupt", "crates/mbmgr/src/kernel/")]
+#[case("log-slot-parity", MIXED, "corrupt", "crates/mbmgr/src/kernel/")]
+#[case("fence-removed", MIXED, "corrupt", "crates/mbmgr/src/kernel/")]
+#[case("progress-relative", "--jobs 9 --lanes 4 --size 32-272", "corrupt", "crates/mbmgr/src/")]
+#[case("status-before-tag", "--jobs 5 --lanes 4 --cipher sha256", "corrupt", "crates/mbmgr/src/")]
+#[case("tail-before-slot", MIXED, "", "crates/mbmgr/src/")]
+#[case(
+    "chain-not-logged",
+    "--jobs 2 --size 1040 --cipher aes-128-cbc --direction decrypt",
+    "corrupt",
+    "crates/mbmgr/src/kernel/"
+)]
+#[case("redo-skipped", MIXED, "corrupt", "crates/mbmgr/src/kernel/")]
+#[case("epoch-not-raised", "--jobs 1 --lanes 2 --size 16", "miscounted", "crates/")]
+#[case("returned-before-status", MIXED, "", "crates/mbmgr/src/")]
+#[case("journal-ends-early", MIXED, "corrupt", "crates/mbmgr/src/")]
+#[case(
+    "key-freed-early",
+    "--window keys --jobs 1 --lanes 2 --size 16",
+    "corrupt",
+    "crates/mbmgr/src/keys.rs"
+)]
+#[case("acknowledged-at-return", MIXED, "lost", "crates/mbmgr/src/")]
+fn the_sweep_finds(
+    #[case] bug: &str,
+    #[case] scenario: &str,
+    #[case] verdict: &str,
+    #[case] file: &str,
+) {
+    let (code, clean) = sweep(scenario);
+    assert_eq!(code, 0, "without the bug everything is ok: {clean}");
+    let (code, report) = sweep(&format!("{scenario} --bug {bug}"));
+    assert_eq!(code, 1, "with the bug the sweep fails: {report}");
+    let failures = report["failures"].as_array().expect("a list of failures");
+    let right = |failure: &&Value| {
+        let of = |name: &str| failure[name].as_str().unwrap_or_default().to_owned();
+        (verdict.is_empty() || of("verdict") == verdict) && of("file").starts_with(file)
+    };
+    assert!(
+        failures.iter().any(|failure| right(&failure)),
+        "{bug}: none is as it should: {report}"
+    );
+}
+
+#[test]
+fn every_bug_has_a_case() {
+    let cases = include_str!("seeded_bugs.rs");
+    for bug in shmem::seeded::Bug::ALL {
+        assert!(cases.contains(&format!("\"{bug}\"")), "no case for {bug}");
+    }
+}
