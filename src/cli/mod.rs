@@ -3,9 +3,11 @@
 mod bench;
 mod inspect;
 mod kills;
+mod latency;
 mod replay;
 mod role;
 mod run;
+mod soak;
 mod sweep;
 
 use std::process::ExitCode;
@@ -40,6 +42,10 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Decode a live or left-behind segment: owner, ring, journal, keys (never their bytes)
     Inspect(inspect::InspectArgs),
+    /// Keep one manager under load for a long time, while its owners are killed, forced and replaced
+    Soak(soak::SoakArgs),
+    /// Measure the time from the death of an owner to its outstanding jobs done by a standby
+    Latency(latency::LatencyArgs),
     #[command(hide = true)]
     Role(role::RoleArgs),
 }
@@ -65,6 +71,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Soak(args) => soak::run(&args),
+        Command::Latency(args) => latency::run(&args),
         Command::Role(args) => role::run(&args),
     };
     match outcome {

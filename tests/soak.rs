@@ -1,0 +1,27 @@
+//! A short soak through the command: owners die, hang and hand over, and no job is lost.
+
+use std::process::Command;
+
+#[test]
+fn short_soak_loses_nothing() {
+    let output = Command::new(env!("CARGO_BIN_EXE_takeover"))
+        .args(["soak", "--seconds", "3", "--seed", "7", "--longest-reign", "4000", "--json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let totals: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
+    assert!(output.status.success(), "{totals:#}\n{said}");
+    let count = |name: &str| totals[name].as_u64().unwrap();
+    for none in ["lost", "wrong", "duplicated", "errors"] {
+        assert_eq!(count(none), 0, "{none}: {totals:#}");
+    }
+    assert!(count("takeovers") > 20 && count("jobs") > 1000, "{totals:#}");
+    assert!(count("forced") > 0 && count("handovers") > 0, "{totals:#}");
+}
+
+#[test]
+fn soak_of_no_time_is_refused() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_takeover")).args(["soak", "--seconds", "0"]).output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
+}
