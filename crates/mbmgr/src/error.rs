@@ -98,7 +98,7 @@ pub enum Error {
          outside the manager itself; allocate it from the segment's arena"
     )]
     ForeignBuffer {
-        /// `source`, `destination` or `digest`.
+        /// `source`, `destination`, `tag`, `associated data` or `IV`.
         what: &'static str,
         /// Where it was said to be.
         at: Offset,
@@ -111,6 +111,17 @@ pub enum Error {
     ZeroLength {
         /// The job's algorithm.
         algorithm: Algorithm,
+        /// The shortest legal length.
+        min: usize,
+    },
+
+    /// A job shorter than the algorithm can be run on.
+    #[error("the length {len} is under {min}, the shortest of {algorithm}; use a longer one")]
+    TooShort {
+        /// The job's algorithm.
+        algorithm: Algorithm,
+        /// The length that was given.
+        len: u64,
         /// The shortest legal length.
         min: usize,
     },
@@ -147,14 +158,32 @@ pub enum Error {
     },
 
     /// A tag of a length that the algorithm does not give.
-    #[error("the tag has {len} bytes; {algorithm} gives 4 to {max}")]
+    #[error("the tag has {len} bytes; {algorithm} gives {takes}")]
     TagLength {
         /// The job's algorithm.
         algorithm: Algorithm,
         /// The length that was given.
         len: usize,
-        /// The full length.
-        max: usize,
+        /// What would do.
+        takes: String,
+    },
+
+    /// Associated data given to an algorithm that takes none.
+    #[error("{algorithm} takes no associated data; leave it out, or use an aead")]
+    NoAad {
+        /// The job's algorithm.
+        algorithm: Algorithm,
+    },
+
+    /// Two buffers of a job overlap that must not.
+    #[error("{what} at {at} overlaps {with}; give it a place of its own")]
+    Overlap {
+        /// `tag`, `associated data` or `IV`.
+        what: &'static str,
+        /// Where it was said to be.
+        at: Offset,
+        /// The other buffer.
+        with: &'static str,
     },
 
     /// Source and destination overlap without being the same.
@@ -196,6 +225,17 @@ pub enum Error {
     KeyLength {
         /// The length that was given.
         len: usize,
+    },
+
+    /// A key of a length that the algorithm does not take.
+    #[error("the key has {len} bytes; {algorithm} takes {takes}")]
+    KeyLengthFor {
+        /// The algorithm that was named.
+        algorithm: Algorithm,
+        /// The length that was given.
+        len: usize,
+        /// What would do.
+        takes: usize,
     },
 
     /// The key was never added, or was removed since.

@@ -1,7 +1,7 @@
 //! HMAC (FIPS 198-1) seen from a hash lane: the two hash states that a key comes down to. Process-local.
 
 use sha2::block_api::{compress256, compress512};
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 const INNER_PAD: u8 = 0x36;
@@ -31,34 +31,62 @@ pub(crate) const SHA512_INIT: [u64; 8] = [
     0x5be0_cd19_137e_2179,
 ];
 
-/// SHA-256 states after the inner and the outer key pad.
-pub(crate) fn midstates_256(key: &[u8]) -> ([u32; 8], [u32; 8]) {
+/// Initial hash value of SHA-224 (FIPS 180-4, 5.3.2).
+pub(crate) const SHA224_INIT: [u32; 8] = [
+    0xc105_9ed8,
+    0x367c_d507,
+    0x3070_dd17,
+    0xf70e_5939,
+    0xffc0_0b31,
+    0x6858_1511,
+    0x64f9_8fa7,
+    0xbefa_4fa4,
+];
+
+/// Initial hash value of SHA-384 (FIPS 180-4, 5.3.4).
+pub(crate) const SHA384_INIT: [u64; 8] = [
+    0xcbbb_9d5d_c105_9ed8,
+    0x629a_292a_367c_d507,
+    0x9159_015a_3070_dd17,
+    0x152f_ecd8_f70e_5939,
+    0x6733_2667_ffc0_0b31,
+    0x8eb4_4a87_6858_1511,
+    0xdb0c_2e0d_64f9_8fa7,
+    0x47b5_481d_befa_4fa4,
+];
+
+/// SHA-256 states, or SHA-224 states if `short`, after the inner and the outer key pad.
+pub(crate) fn midstates_256(key: &[u8], short: bool) -> ([u32; 8], [u32; 8]) {
     let mut block = Zeroizing::new([0_u8; 64]);
-    if key.len() > block.len() {
+    if key.len() > block.len() && short {
+        block[..28].copy_from_slice(&Sha224::digest(key));
+    } else if key.len() > block.len() {
         block[..32].copy_from_slice(&Sha256::digest(key));
     } else {
         block[..key.len()].copy_from_slice(key);
     }
     let state = |pad: u8| {
         let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
-        let mut state = SHA256_INIT;
+        let mut state = if short { SHA224_INIT } else { SHA256_INIT };
         compress256(&mut state, std::slice::from_ref(&padded));
         state
     };
     (state(INNER_PAD), state(OUTER_PAD))
 }
 
-/// SHA-512 states after the inner and the outer key pad.
-pub(crate) fn midstates_512(key: &[u8]) -> ([u64; 8], [u64; 8]) {
+/// SHA-512 states, or SHA-384 states if `short`, after the inner and the outer key pad.
+pub(crate) fn midstates_512(key: &[u8], short: bool) -> ([u64; 8], [u64; 8]) {
     let mut block = Zeroizing::new([0_u8; 128]);
-    if key.len() > block.len() {
+    if key.len() > block.len() && short {
+        block[..48].copy_from_slice(&Sha384::digest(key));
+    } else if key.len() > block.len() {
         block[..64].copy_from_slice(&Sha512::digest(key));
     } else {
         block[..key.len()].copy_from_slice(key);
     }
     let state = |pad: u8| {
         let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
-        let mut state = SHA512_INIT;
+        let mut state = if short { SHA384_INIT } else { SHA512_INIT };
         compress512(&mut state, std::slice::from_ref(&padded));
         state
     };

@@ -1,25 +1,24 @@
-//! Requests and results: what a caller hands in, how a slot stores it, and the check that both a
-//! fresh request and a slot found after a takeover must pass. A slot survives a crash; a `Job` is a
+//! Requests and results: what a caller hands in and how a slot stores it. `check` has the check that
+//! both a fresh request and a slot found after a takeover must pass. A slot survives a crash; a `Job` is a
 //! process-local copy of one, so that it is checked and used from the same bytes.
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use shmem::Offset;
 
-use crate::algorithm::{Algorithm, Direction, Kind};
+use crate::algorithm::{Algorithm, Direction};
 use crate::error::{Error, Result};
-use crate::keys::{KeyId, KeyTable};
-use crate::lanes::Route;
+use crate::keys::KeyId;
 use crate::layout::{STATUS_QUEUED, Slot};
-use crate::region::Region;
+
+mod check;
+
+pub(crate) use check::Plan;
+use check::check_iv;
 
 /// The longest job, in bytes: far above any packet or record, low enough that a step counter and a
 /// 32-bit block counter never wrap.
 pub const MAX_JOB_LEN: u64 = 1 << 30;
-
-/// The shortest tag that a MAC may be truncated to (FIPS 198-1 leaves it open; RFC 4868 and TLS use 10 to
-/// 64, NIST SP 800-107 allows 4).
-const MIN_TAG: usize = 4;
 
 /// An initialisation vector of up to 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +65,17 @@ pub struct Job {
     /// The initialisation vector: 16 bytes for CBC; for CTR the counter block of the first 16 bytes,
     /// or 12 bytes that a 32-bit counter beginning at 1 follows.
     pub iv: Iv,
-    /// Bytes of the tag that a MAC or hash writes; 0 stands for its full length.
+    /// Where an IV lies that is longer than 16 bytes.
+    pub iv_at: Offset,
+    /// Its length; 0 if the IV is in `iv`.
+    pub iv_at_len: u32,
+    /// Associated data: authenticated, not encrypted.
+    pub aad: Offset,
+    /// Bytes of associated data.
+    pub aad_len: u32,
+    /// The tag of an AEAD: encryption writes it there, decryption compares it.
+    pub tag: Offset,
+    /// Bytes of the tag that a MAC, hash or AEAD has; 0 stands for its full length.
     pub tag_len: u8,
     /// The caller's own word, returned with the result.
     pub user: u64,
@@ -83,12 +92,18 @@ impl Job {
         key: KeyId,
         iv: &[u8],
     ) -> Result<Job> {
-        check_iv(algorithm, iv.len())?;
-        let mut job = Job::blank(algorithm, Some(key));
+        let mut job = Job::blank(algorithm, Some(key)).with_iv(iv)?;
         job.direction = direction;
-        job.iv.bytes[..iv.len()].copy_from_slice(iv);
-        job.iv.len = iv.len().to_le_bytes()[0];
         Ok(job)
+    }
+
+    /// An AEAD job; its tag is placed with [`Job::tag`], associated data with [`Job::aad`]. A decrypt
+    /// job whose tag is wrong fails with [`Failure::TagMismatch`] and leaves its destination as it was.
+    ///
+    /// # Errors
+    /// [`Error::IvLength`] if the algorithm takes no IV of that length.
+    pub fn aead(algorithm: Algorithm, direction: Direction, key: KeyId, iv: &[u8]) -> Result<Job> {
+        Job::cipher(algorithm, direction, key, iv)
     }
 
     /// A hash job.
@@ -103,6 +118,36 @@ impl Job {
         Job::blank(algorithm, Some(key))
     }
 
+    /// Gives the job an IV, as some MACs take one. One of more than 16 bytes is placed with
+    /// [`Job::iv_at`].
+    ///
+    /// # Errors
+    /// [`Error::IvLength`] if the algorithm takes no IV of that length, or it does not fit here.
+    pub fn with_iv(mut self, iv: &[u8]) -> Result<Job> {
+        check_iv(self.algorithm, iv.len())?;
+        let Some(into) = self.iv.bytes.get_mut(..iv.len()) else {
+            let (algorithm, len) = (self.algorithm, iv.len());
+            return Err(Error::IvLength { algorithm, len, takes: "up to 16 here; place it" });
+        };
+        into.copy_from_slice(iv);
+        self.iv.len = iv.len().to_le_bytes()[0];
+        Ok(self)
+    }
+
+    /// A cipher, AEAD or MAC job whose IV of `len` bytes lies at `at`: for those of more than 16 bytes.
+    #[must_use]
+    pub fn with_iv_at(
+        algorithm: Algorithm,
+        direction: Direction,
+        key: KeyId,
+        at: Offset,
+        len: u32,
+    ) -> Job {
+        let mut job = Job::blank(algorithm, Some(key));
+        (job.direction, job.iv_at, job.iv_at_len) = (direction, at, len);
+        job
+    }
+
     fn blank(algorithm: Algorithm, key: Option<KeyId>) -> Job {
         Job {
             algorithm,
@@ -112,6 +157,11 @@ impl Job {
             dst: Offset::NULL,
             len: 0,
             iv: Iv::NONE,
+            iv_at: Offset::NULL,
+            iv_at_len: 0,
+            aad: Offset::NULL,
+            aad_len: 0,
+            tag: Offset::NULL,
             tag_len: 0,
             user: 0,
         }
@@ -137,6 +187,20 @@ impl Job {
         self
     }
 
+    /// The `len` bytes at `at` are authenticated beside the message.
+    #[must_use]
+    pub fn aad(mut self, at: Offset, len: u32) -> Job {
+        (self.aad, self.aad_len) = (at, len);
+        self
+    }
+
+    /// Encryption writes a tag of `len` bytes at `at`; decryption compares the one that lies there.
+    #[must_use]
+    pub fn tag(mut self, at: Offset, len: u8) -> Job {
+        (self.tag, self.tag_len) = (at, len);
+        self
+    }
+
     /// Truncates a MAC to its first `len` bytes.
     #[must_use]
     pub fn tag_len(mut self, len: u8) -> Job {
@@ -147,68 +211,25 @@ impl Job {
     /// Bytes that the job writes at `dst`.
     #[inline]
     pub(crate) fn output_len(&self) -> u64 {
-        if self.algorithm.row().digest == 0 { self.len } else { self.digest_bytes() as u64 }
+        if self.algorithm.is_cipher() { self.len } else { self.digest_bytes() as u64 }
+    }
+
+    /// Bytes of the IV, wherever it lies.
+    #[inline]
+    pub(crate) fn iv_len(&self) -> usize {
+        match self.iv_at_len {
+            0 => usize::from(self.iv.len),
+            len => len as usize,
+        }
     }
 
     /// Bytes of the digest or tag.
     #[inline]
     pub(crate) fn digest_bytes(&self) -> usize {
         match self.tag_len {
-            0 => self.algorithm.row().digest,
+            0 => self.algorithm.row().tags.max,
             len => usize::from(len),
         }
-    }
-
-    /// Refuses what cannot be run, and what a crash could corrupt; otherwise says how to run it.
-    pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<Plan> {
-        let (algorithm, row) = (self.algorithm, self.algorithm.row());
-        if self.len > MAX_JOB_LEN {
-            return Err(Error::TooLong { len: self.len, max: MAX_JOB_LEN });
-        }
-        if self.len == 0 && row.min_len > 0 {
-            return Err(Error::ZeroLength { algorithm, min: algorithm.block_len() });
-        }
-        if self.len & row.block_mask != 0 {
-            let block = algorithm.block_len();
-            return Err(Error::UnalignedLength { algorithm, len: self.len, block });
-        }
-        if row.digest > 0 && !(MIN_TAG..=row.digest).contains(&self.digest_bytes()) {
-            let (len, max) = (self.digest_bytes(), row.digest);
-            return Err(Error::TagLength { algorithm, len, max });
-        }
-        check_iv(algorithm, usize::from(self.iv.len))?;
-
-        let out = self.output_len();
-        if !region.holds(self.src, self.len) {
-            return Err(Error::ForeignBuffer { what: "source", at: self.src, len: self.len });
-        }
-        if !region.holds(self.dst, out) {
-            return Err(Error::ForeignBuffer { what: "destination", at: self.dst, len: out });
-        }
-        let (src, dst) = (self.src.get(), self.dst.get());
-        let same = src == dst && row.digest == 0;
-        if !same && src < dst + out && dst < src + self.len {
-            return Err(Error::PartialOverlap { src: self.src, dst: self.dst, len: self.len });
-        }
-
-        let key_index = match (row.key, self.key) {
-            (Some(kind), Some(key)) => keys.find(key, kind, algorithm)?,
-            (None, None) => 0,
-            (needs, _) => return Err(Error::KeyPresence { algorithm, needs: needs.is_some() }),
-        };
-        Ok(Plan {
-            algorithm,
-            direction: self.direction,
-            iv_len: self.iv.len,
-            tag_len: self.tag_len,
-            key: self.key,
-            key_index,
-            what: self.pack(),
-            route: Route::of(algorithm, self.direction),
-            min_len: row.min_len,
-            block_mask: row.block_mask,
-            digest: if row.digest == 0 { 0 } else { out },
-        })
     }
 
     /// Fills a slot. Nothing here is committed: the ring's tail does that.
@@ -225,6 +246,12 @@ impl Job {
         slot.iv[1].store(second, Relaxed);
         slot.progress.store(0, Relaxed);
         slot.user.store(self.user, Relaxed);
+        slot.lens.store(u64::from(self.aad_len) | u64::from(self.iv_at_len) << 32, Relaxed);
+        if !plan.plain {
+            slot.aad.store(self.aad.get(), Relaxed);
+            slot.tag.store(self.tag.get(), Relaxed);
+            slot.iv_at.store(self.iv_at.get(), Relaxed);
+        }
     }
 
     /// Algorithm, direction and lengths in one word.
@@ -240,6 +267,8 @@ impl Job {
     pub(crate) fn load(slot: &Slot) -> Option<Job> {
         let what = Packed::parse(slot.what.load(Relaxed))?;
         let key = slot.key.load(Relaxed);
+        let lens = slot.lens.load(Relaxed).to_le_bytes();
+        let half = |i: usize| u32::from_le_bytes(lens[i..i + 4].try_into().expect("4 of 8"));
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&slot.iv[0].load(Relaxed).to_ne_bytes());
         bytes[8..].copy_from_slice(&slot.iv[1].load(Relaxed).to_ne_bytes());
@@ -251,6 +280,11 @@ impl Job {
             dst: Offset::new(slot.dst.load(Relaxed)),
             len: slot.len.load(Relaxed),
             iv: Iv { bytes, len: what.iv_len },
+            iv_at: Offset::new(slot.iv_at.load(Relaxed)),
+            iv_at_len: half(4),
+            aad: Offset::new(slot.aad.load(Relaxed)),
+            aad_len: half(0),
+            tag: Offset::new(slot.tag.load(Relaxed)),
             tag_len: what.tag_len,
             user: slot.user.load(Relaxed),
         })
@@ -273,53 +307,6 @@ impl Job {
     }
 }
 
-/// How to run the jobs of one algorithm, direction and key. Jobs come in trains, so the manager keeps
-/// the last plan, and checks of a job that it covers only what differs.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    algorithm: Algorithm,
-    direction: Direction,
-    iv_len: u8,
-    tag_len: u8,
-    key: Option<KeyId>,
-    /// Where the key lies in the table; 0 where there is none.
-    pub(crate) key_index: u32,
-    /// As [`Slot::what`] has it.
-    what: u64,
-    pub(crate) route: Route,
-    min_len: u64,
-    block_mask: u64,
-    /// Output bytes of a hash or MAC; 0 for a cipher.
-    digest: u64,
-}
-
-impl Plan {
-    /// Whether the plan is that of the job, and the job beyond doubt one that [`Job::check`] accepts.
-    #[inline(always)]
-    pub(crate) fn covers(&self, job: &Job, region: &Region) -> bool {
-        self.algorithm == job.algorithm
-            && self.direction == job.direction
-            && self.iv_len == job.iv.len
-            && self.tag_len == job.tag_len
-            && self.key == job.key
-            && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
-            && job.len & self.block_mask == 0
-            && region.holds(job.src, job.len)
-            && if self.digest == 0 {
-                job.src == job.dst || self.is_disjoint(job, job.len, region)
-            } else {
-                self.is_disjoint(job, self.digest, region)
-            }
-    }
-
-    /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.
-    #[inline(always)]
-    fn is_disjoint(&self, job: &Job, out: u64, region: &Region) -> bool {
-        let (src, dst) = (job.src.get(), job.dst.get());
-        region.holds(job.dst, out) && (dst >= src + job.len || src >= dst + out)
-    }
-}
-
 /// The fields of [`Slot::what`].
 pub(crate) struct Packed {
     pub(crate) algorithm: Algorithm,
@@ -331,7 +318,7 @@ pub(crate) struct Packed {
 impl Packed {
     pub(crate) fn parse(word: u64) -> Option<Packed> {
         let bytes = word.to_le_bytes();
-        if bytes[5..] != [0; 3] {
+        if bytes[5..] != [0; 3] || bytes[3] > 16 {
             return None;
         }
         Some(Packed {
@@ -355,19 +342,6 @@ pub(crate) fn store_chain(slot: &Slot, chain: &[u8; 16]) {
     }
 }
 
-fn check_iv(algorithm: Algorithm, len: usize) -> Result<()> {
-    let row = algorithm.row();
-    if len < 32 && row.iv_lens >> len & 1 == 1 {
-        return Ok(());
-    }
-    let takes = match row.kind {
-        Kind::Cbc => "16",
-        Kind::Ctr => "12 or 16",
-        Kind::Hash | Kind::Hmac => "none",
-    };
-    Err(Error::IvLength { algorithm, len, takes })
-}
-
 /// A job that came back, in the order of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completed {
@@ -386,7 +360,7 @@ pub struct Completed {
 pub enum JobStatus {
     /// Every byte of its output is written.
     Ok,
-    /// It cannot be finished; its destination is undefined.
+    /// It cannot be finished; its destination is undefined unless the failure says more.
     Failed(Failure),
 }
 
@@ -397,12 +371,20 @@ pub enum Failure {
     /// After a takeover its slot did not pass the check that it had passed at submission: something
     /// outside the manager wrote to the segment.
     DamagedSlot,
+    /// The tag of a decrypt job is not that of its message: nothing was written.
+    TagMismatch,
 }
 
 impl Failure {
     pub(crate) fn id(self) -> u32 {
         match self {
             Failure::DamagedSlot => 1,
+            Failure::TagMismatch => 2,
         }
+    }
+
+    /// What a slot says; a number that is none of ours is damage.
+    pub(crate) fn from_id(id: u32) -> Failure {
+        if id == Failure::TagMismatch.id() { Failure::TagMismatch } else { Failure::DamagedSlot }
     }
 }

@@ -45,6 +45,7 @@ impl KeyId {
 
 /// A key as the caller has it.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub enum Key<'a> {
     /// 16, 24 or 32 bytes (FIPS 197).
     Aes(&'a [u8]),
@@ -52,55 +53,112 @@ pub enum Key<'a> {
     HmacSha256(&'a [u8]),
     /// Any length (FIPS 198-1).
     HmacSha512(&'a [u8]),
+    /// A key for this algorithm, and for those that take the same kind of key (such as all modes of
+    /// AES with keys of one length).
+    For(Algorithm, &'a [u8]),
 }
 
-/// What a key can be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyKind {
-    Aes128,
-    Aes192,
-    Aes256,
-    HmacSha256,
-    HmacSha512,
+/// What a kind of key is kept as.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Two AES schedules, of a key of so many bytes.
+    Aes(usize),
+    /// Two states of SHA-256, or of a hash that differs in its initial value.
+    Hmac256,
+    /// Two states of SHA-512, or of a hash that differs in its initial value.
+    Hmac512,
+    /// The key's own bytes, so many.
+    Raw(usize),
+    /// The key as HMAC pads it to a block of 64 bytes (FIPS 198-1, step 3), by this hash.
+    Padded(fn(&[u8], &mut [u8; RAW])),
+}
+
+macro_rules! kinds {
+    ($($kind:ident $id:literal $name:literal $form:expr;)*) => {
+        /// What a key can be used for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum KeyKind {
+            $($kind),*
+        }
+
+        impl KeyKind {
+            const ALL: &[KeyKind] = &[$(KeyKind::$kind),*];
+
+            /// What the segment stores. Never reused, never zero.
+            fn id(self) -> u32 {
+                match self {
+                    $(KeyKind::$kind => $id),*
+                }
+            }
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(KeyKind::$kind => $name),*
+                }
+            }
+
+            fn form(self) -> Form {
+                match self {
+                    $(KeyKind::$kind => $form),*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Aes128 1 "aes-128" Form::Aes(16);
+    Aes192 2 "aes-192" Form::Aes(24);
+    Aes256 3 "aes-256" Form::Aes(32);
+    HmacSha256 4 "hmac-sha256" Form::Hmac256;
+    HmacSha512 5 "hmac-sha512" Form::Hmac512;
+    HmacSha224 6 "hmac-sha224" Form::Hmac256;
+    HmacSha384 7 "hmac-sha384" Form::Hmac512;
+    HmacSha1 8 "hmac-sha1" Form::Padded(pad_key::<sha1::Sha1>);
+    HmacMd5 9 "hmac-md5" Form::Padded(pad_key::<md5::Md5>);
+    HmacSm3 10 "hmac-sm3" Form::Padded(pad_key::<sm3::Sm3>);
+    Xts128 11 "aes-128-xts" Form::Raw(32);
+    Xts256 12 "aes-256-xts" Form::Raw(64);
+    ChaCha20 13 "chacha20" Form::Raw(32);
+    Poly1305 14 "poly1305" Form::Raw(32);
+    Ghash 15 "ghash" Form::Raw(16);
+    Des 16 "des" Form::Raw(8);
+    TripleDes 17 "3des" Form::Raw(24);
+    Sm4 18 "sm4" Form::Raw(16);
+    Zuc128 19 "zuc-128" Form::Raw(16);
+    Zuc256 20 "zuc-256" Form::Raw(32);
 }
 
 impl KeyKind {
-    const ALL: [KeyKind; 5] = [
-        KeyKind::Aes128,
-        KeyKind::Aes192,
-        KeyKind::Aes256,
-        KeyKind::HmacSha256,
-        KeyKind::HmacSha512,
-    ];
-
-    fn id(self) -> u32 {
-        match self {
-            KeyKind::Aes128 => 1,
-            KeyKind::Aes192 => 2,
-            KeyKind::Aes256 => 3,
-            KeyKind::HmacSha256 => 4,
-            KeyKind::HmacSha512 => 5,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            KeyKind::Aes128 => "aes-128",
-            KeyKind::Aes192 => "aes-192",
-            KeyKind::Aes256 => "aes-256",
-            KeyKind::HmacSha256 => "hmac-sha256",
-            KeyKind::HmacSha512 => "hmac-sha512",
-        }
-    }
-
-    /// Bytes of an AES key.
+    /// Bytes of a key of this kind; `None` where any length will do.
     pub(crate) fn key_len(self) -> Option<usize> {
-        match self {
-            KeyKind::Aes128 => Some(16),
-            KeyKind::Aes192 => Some(24),
-            KeyKind::Aes256 => Some(32),
-            KeyKind::HmacSha256 | KeyKind::HmacSha512 => None,
+        match self.form() {
+            Form::Aes(len) | Form::Raw(len) => Some(len),
+            Form::Hmac256 | Form::Hmac512 | Form::Padded(_) => None,
         }
+    }
+
+    /// The kind of AES key of so many bytes.
+    fn aes(len: usize) -> Result<KeyKind> {
+        match len {
+            16 => Ok(KeyKind::Aes128),
+            24 => Ok(KeyKind::Aes192),
+            32 => Ok(KeyKind::Aes256),
+            _ => Err(Error::KeyLength { len }),
+        }
+    }
+}
+
+/// Bytes that a key of its own bytes has at most.
+const RAW: usize = 64;
+
+/// A key of at most a block as it is, a longer one as its hash.
+fn pad_key<D: sha2::Digest>(key: &[u8], block: &mut [u8; RAW]) {
+    if key.len() > RAW {
+        let digest = D::digest(key);
+        block[..digest.len()].copy_from_slice(&digest);
+    } else {
+        block[..key.len()].copy_from_slice(key);
     }
 }
 
@@ -110,6 +168,7 @@ pub(crate) enum Material {
     Aes { encrypt: Schedule, decrypt: Schedule },
     Hmac256 { inner: [u32; 8], outer: [u32; 8] },
     Hmac512 { inner: [u64; 8], outer: [u64; 8] },
+    Raw { bytes: [u8; RAW], len: usize },
 }
 
 impl Drop for Material {
@@ -125,33 +184,53 @@ impl Drop for Material {
                 inner.zeroize();
                 outer.zeroize();
             }
+            Material::Raw { bytes, .. } => bytes.zeroize(),
         }
     }
 }
 
 impl Material {
     fn derive(key: Key<'_>) -> Result<(KeyKind, Material)> {
-        match key {
-            Key::Aes(bytes) => {
-                let kind = match bytes.len() {
-                    16 => KeyKind::Aes128,
-                    24 => KeyKind::Aes192,
-                    32 => KeyKind::Aes256,
-                    len => return Err(Error::KeyLength { len }),
-                };
+        let (kind, bytes) = match key {
+            Key::Aes(bytes) => (KeyKind::aes(bytes.len())?, bytes),
+            Key::HmacSha256(bytes) => (KeyKind::HmacSha256, bytes),
+            Key::HmacSha512(bytes) => (KeyKind::HmacSha512, bytes),
+            Key::For(algorithm, bytes) => {
+                let kind = algorithm.row().key;
+                let kind = kind.ok_or(Error::KeyPresence { algorithm, needs: false })?;
+                let takes = kind.key_len().filter(|takes| *takes != bytes.len());
+                if let Some(takes) = takes {
+                    return Err(Error::KeyLengthFor { algorithm, len: bytes.len(), takes });
+                }
+                (kind, bytes)
+            }
+        };
+        let material = match kind.form() {
+            Form::Aes(_) => {
                 let (encrypt, decrypt) =
                     expand_key(bytes).ok_or(Error::KeyLength { len: bytes.len() })?;
-                Ok((kind, Material::Aes { encrypt, decrypt }))
+                Material::Aes { encrypt, decrypt }
             }
-            Key::HmacSha256(bytes) => {
-                let (inner, outer) = crate::hmac::midstates_256(bytes);
-                Ok((KeyKind::HmacSha256, Material::Hmac256 { inner, outer }))
+            Form::Hmac256 => {
+                let (inner, outer) = crate::hmac::midstates_256(bytes, kind == KeyKind::HmacSha224);
+                Material::Hmac256 { inner, outer }
             }
-            Key::HmacSha512(bytes) => {
-                let (inner, outer) = crate::hmac::midstates_512(bytes);
-                Ok((KeyKind::HmacSha512, Material::Hmac512 { inner, outer }))
+            Form::Hmac512 => {
+                let (inner, outer) = crate::hmac::midstates_512(bytes, kind == KeyKind::HmacSha384);
+                Material::Hmac512 { inner, outer }
             }
-        }
+            Form::Raw(len) => {
+                let mut own = [0; RAW];
+                own[..len].copy_from_slice(bytes);
+                Material::Raw { bytes: own, len }
+            }
+            Form::Padded(pad) => {
+                let mut own = [0; RAW];
+                pad(bytes, &mut own);
+                Material::Raw { bytes: own, len: RAW }
+            }
+        };
+        Ok((kind, material))
     }
 
     /// The material in the segment's byte order.
@@ -173,6 +252,7 @@ impl Material {
                     into.copy_from_slice(&word.to_be_bytes());
                 }
             }
+            Material::Raw { bytes: own, .. } => bytes[..RAW].copy_from_slice(&own[..]),
         }
         bytes
     }
@@ -184,11 +264,11 @@ impl Material {
             schedule
         };
         let (first, second) = bytes.split_at(KEY_MATERIAL / 2);
-        match kind {
-            KeyKind::Aes128 | KeyKind::Aes192 | KeyKind::Aes256 => {
-                let rounds = match kind {
-                    KeyKind::Aes128 => 10,
-                    KeyKind::Aes192 => 12,
+        match kind.form() {
+            Form::Aes(len) => {
+                let rounds = match len {
+                    16 => 10,
+                    24 => 12,
                     _ => 14,
                 };
                 Material::Aes {
@@ -196,19 +276,24 @@ impl Material {
                     decrypt: schedule(second, rounds),
                 }
             }
-            KeyKind::HmacSha256 => {
+            Form::Hmac256 => {
                 let word = |i: usize| {
                     u32::from_be_bytes(bytes[4 * i..4 * i + 4].try_into().expect("4 bytes"))
                 };
                 let inner = std::array::from_fn(word);
                 Material::Hmac256 { inner, outer: std::array::from_fn(|i| word(8 + i)) }
             }
-            KeyKind::HmacSha512 => {
+            Form::Hmac512 => {
                 let word = |i: usize| {
                     u64::from_be_bytes(bytes[8 * i..8 * i + 8].try_into().expect("8 bytes"))
                 };
                 let inner = std::array::from_fn(word);
                 Material::Hmac512 { inner, outer: std::array::from_fn(|i| word(8 + i)) }
+            }
+            Form::Raw(_) | Form::Padded(_) => {
+                let mut own = [0; RAW];
+                own.copy_from_slice(&bytes[..RAW]);
+                Material::Raw { bytes: own, len: kind.key_len().unwrap_or(RAW) }
             }
         }
     }
@@ -357,7 +442,7 @@ fn recover_key(entry: &KeyEntry, index: u32) -> Option<LocalKey> {
         return None;
     }
     let kind = entry.kind.load(Relaxed);
-    let kind = KeyKind::ALL.into_iter().find(|known| known.id() == kind);
+    let kind = KeyKind::ALL.iter().copied().find(|known| known.id() == kind);
     let (KEY_READY, Some(kind)) = (state, kind) else {
         clear_entry(entry);
         return None;

@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 use crate::kernel::MAX_LANES;
 
 /// Raised by hand whenever the meaning of a field changes while its place stays.
-const LAYOUT_REVISION: u64 = 2;
+const LAYOUT_REVISION: u64 = 3;
 
 /// The first eight bytes of a manager's configuration: what a root points to is a manager.
 pub(crate) const MANAGER_MAGIC: u64 = u64::from_le_bytes(*b"mbmgr\0\0\x01");
@@ -124,7 +124,15 @@ pub(crate) struct Slot {
     pub(crate) progress: AtomicU64,
     /// The caller's own word.
     pub(crate) user: AtomicU64,
-    pub(crate) _reserved: [AtomicU64; 6],
+    /// Offset of the associated data.
+    pub(crate) aad: AtomicU64,
+    /// Offset of the tag: written by encryption, read by decryption.
+    pub(crate) tag: AtomicU64,
+    /// Offset of an IV that does not fit into `iv`.
+    pub(crate) iv_at: AtomicU64,
+    /// Bytes of associated data (low half) and of the IV at `iv_at` (high half).
+    pub(crate) lens: AtomicU64,
+    pub(crate) _reserved: [AtomicU64; 2],
 }
 
 /// One key: what is derived from it once, in the byte order of its standard.
@@ -187,6 +195,10 @@ const _: () = {
     assert!(offset_of!(Slot, iv) == 48);
     assert!(offset_of!(Slot, progress) == 64);
     assert!(offset_of!(Slot, user) == 72);
+    assert!(offset_of!(Slot, aad) == 80);
+    assert!(offset_of!(Slot, tag) == 88);
+    assert!(offset_of!(Slot, iv_at) == 96);
+    assert!(offset_of!(Slot, lens) == 104);
 
     assert!(size_of::<KeyEntry>() == 512);
     assert!(offset_of!(KeyEntry, material) == 16);
@@ -209,6 +221,7 @@ const fn layout_hash() -> u64 {
         offset_of!(ManagerHeader, tail) as u64,
         offset_of!(Slot, iv) as u64,
         offset_of!(Slot, progress) as u64,
+        offset_of!(Slot, aad) as u64,
         offset_of!(KeyEntry, material) as u64,
         offset_of!(Journal, lane) as u64,
         offset_of!(Journal, log) as u64,

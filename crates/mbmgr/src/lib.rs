@@ -30,6 +30,7 @@
 //! ```
 
 mod algorithm;
+mod cipher;
 mod config;
 mod error;
 mod hmac;
@@ -44,6 +45,7 @@ mod manager;
 mod recovery;
 mod region;
 mod standby;
+mod table;
 pub mod view;
 
 pub use algorithm::{Algorithm, Direction, Kind};

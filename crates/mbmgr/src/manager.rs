@@ -10,7 +10,7 @@ use shmem::{Lease, Previous, Segment};
 
 use crate::config::{Acknowledge, Config};
 use crate::error::{Error, Result};
-use crate::job::{Completed, Failure, Job, JobStatus, Plan};
+use crate::job::{Completed, Job, Plan};
 use crate::kernel::Backend;
 use crate::keys::{Key, KeyId, KeyTable};
 use crate::lanes::{Entry, Hall, Lanes};
@@ -300,8 +300,7 @@ impl Manager {
         if sequence == self.tail {
             return None;
         }
-        let (user, failed) = self.lanes.result(&self.region, sequence)?;
-        let status = if failed { JobStatus::Failed(Failure::DamagedSlot) } else { JobStatus::Ok };
+        let (user, status) = self.lanes.result(&self.region, sequence)?;
         let redelivered = sequence < self.redelivered;
         let completed = Completed { sequence, user, status, redelivered };
         self.cursor += 1;

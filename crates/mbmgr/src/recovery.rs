@@ -12,10 +12,11 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::algorithm::{Direction, Kind};
 use crate::error::{Error, Result};
-use crate::job::{Failure, Job, MAX_JOB_LEN, Plan, store_chain};
+use crate::job::{Failure, Job, JobStatus, MAX_JOB_LEN, Plan, store_chain};
 use crate::journal::{self, Log, Shape};
-use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES};
+use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES, WIDE_STEP};
 use crate::keys::KeyTable;
+use crate::lanes::single::{self, Task};
 use crate::lanes::{self, Entry, Hall, Lanes, Route, advance_counter};
 use crate::layout::{
     Journal, LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED,
@@ -136,9 +137,21 @@ impl Flight {
     fn lane(&self, region: &Region, keys: &KeyTable, position: u64, base: u64) -> Option<Flown> {
         let job = Job::load(region.slot(position))?;
         let plan = job.check(region, keys).ok()?;
+        let route = match plan.route {
+            Route::Lane(_) => true,
+            Route::Wide => self.lanes == 1,
+            Route::Single { .. } => {
+                // The last step may be longer by a rest, and is the only one to redo.
+                let steps = single::steps(self.total);
+                let same = self.step_bytes == WIDE_STEP as u64 && self.first == self.last;
+                self.lanes == 1 && same && self.last < steps
+            }
+        };
         let fits = plan.route.is_journaled()
-            && (self.lanes == 1 || plan.route != Route::Wide)
-            && (job.algorithm.kind() == Kind::Ctr || self.total.is_multiple_of(16))
+            && route
+            // Only these end inside a block.
+            && (matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead)
+                || self.total.is_multiple_of(16))
             && base.is_multiple_of(16)
             && base <= job.len
             && self.total <= job.len - base;
@@ -153,6 +166,9 @@ impl Flight {
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
     fn redo(&self, region: &Region, keys: &KeyTable, kernels: Kernels, index: usize, lane: &Flown) {
         let job = &lane.job;
+        if let Route::Single { .. } = lane.plan.route {
+            return self.redo_single(region, keys, kernels, lane);
+        }
         let log = Log::new(region.journal());
         let mut chain = job.chain();
         for k in self.first..=self.last {
@@ -206,6 +222,29 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// As `redo`, for what `lanes::single` runs. An AEAD is left to `queue` even when its last byte is
+    /// written: its tag may be missing.
+    fn redo_single(&self, region: &Region, keys: &KeyTable, kernels: Kernels, lane: &Flown) {
+        let task = Task {
+            region,
+            keys,
+            kernels,
+            job: &lane.job,
+            key: lane.plan.key_index,
+            position: lane.position,
+            progress: lane.base,
+        };
+        single::redo(&task, self.total, self.last);
+        let progress = lane.base + single::end_of_step(self.total, self.last);
+        lanes::store_progress(region, lane.position, progress);
+        if progress == lane.job.len && lane.job.algorithm.kind() == Kind::Cipher {
+            // Commits the job's result: its last output is stored above.
+            commit32(&region.slot(lane.position).status, STATUS_DONE);
+        }
+    }
+}
+
 /// Notes how jobs ended that are to be returned (again), puts every unfinished one back into a lane,
 /// from its progress, and fails those that are damaged. Returns how many were unfinished.
 pub(crate) fn queue(
@@ -221,7 +260,11 @@ pub(crate) fn queue(
         let status = slot.status.load(Acquire);
         let user = slot.user.load(Relaxed);
         if position < positions.returned || status == STATUS_DONE || status == STATUS_FAILED {
-            lanes.note_ended(region, position, user, status != STATUS_DONE);
+            let status = match status {
+                STATUS_DONE => JobStatus::Ok,
+                _ => JobStatus::Failed(Failure::from_id(slot.failure.load(Relaxed))),
+            };
+            lanes.note_ended(region, position, user, status);
             continue;
         }
         unfinished += 1;
@@ -230,7 +273,8 @@ pub(crate) fn queue(
         let checked = Job::load(slot).filter(|_| status == STATUS_QUEUED).and_then(|job| {
             let plan = job.check(region, keys).ok()?;
             let resumable = progress == 0
-                || plan.route.is_journaled() && progress.is_multiple_of(16) && progress < job.len;
+                || plan.route.is_journaled() && progress.is_multiple_of(16) && progress < job.len
+                || job.algorithm.kind() == Kind::Aead && progress == job.len;
             resumable.then_some((job, plan))
         });
         if let Some((job, plan)) = checked {
@@ -238,7 +282,7 @@ pub(crate) fn queue(
             lanes.enqueue(Hall { region, keys }, &entry);
         } else {
             tracing::warn!(position, "slot is damaged: its job fails");
-            lanes.note_ended(region, position, user, true);
+            lanes.note_ended(region, position, user, JobStatus::Failed(Failure::DamagedSlot));
             slot.failure.store(Failure::DamagedSlot.id(), Relaxed);
             // Commits that the job failed.
             commit32(&slot.status, STATUS_FAILED);

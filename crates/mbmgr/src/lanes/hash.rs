@@ -13,7 +13,8 @@ use std::ptr;
 
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
-use crate::hmac::{SHA256_INIT, SHA512_INIT};
+use crate::algorithm::Algorithm;
+use crate::hmac::{SHA224_INIT, SHA256_INIT, SHA384_INIT, SHA512_INIT};
 use crate::kernel::{Kernels, MAX_LANES};
 use crate::keys::{KeyId, Material};
 use crate::region::Region;
@@ -28,13 +29,14 @@ type Midstates<'a, W> = (&'a [W; 8], &'a [W; 8]);
 
 /// What differs between the hashes.
 pub(super) trait Hash {
-    type Word: DefaultIsZeroes;
-    const INIT: [Self::Word; 8];
+    type Word: DefaultIsZeroes + 'static;
     /// Bytes of a block.
     const BLOCK: usize;
     /// Bytes of the length at the end of the padding (FIPS 180-4, 5.1).
     const LENGTH: usize;
 
+    /// The initial hash value of an algorithm, or of the hash that an HMAC is over.
+    fn init(algorithm: Algorithm) -> &'static [Self::Word; 8];
     /// Advances the first `active` lanes by `blocks` blocks each.
     ///
     /// # Safety
@@ -52,14 +54,21 @@ pub(super) trait Hash {
     fn put(word: Self::Word, into: &mut [u8]);
 }
 
-/// SHA-256 and HMAC-SHA-256.
+/// SHA-256, SHA-224 and their HMACs.
 pub(super) struct Sha256;
 
 impl Hash for Sha256 {
     type Word = u32;
-    const INIT: [u32; 8] = SHA256_INIT;
     const BLOCK: usize = 64;
     const LENGTH: usize = 8;
+
+    #[inline]
+    fn init(algorithm: Algorithm) -> &'static [u32; 8] {
+        match algorithm {
+            Algorithm::Sha224 | Algorithm::HmacSha224 => &SHA224_INIT,
+            _ => &SHA256_INIT,
+        }
+    }
 
     #[inline(always)]
     unsafe fn compress(
@@ -86,14 +95,21 @@ impl Hash for Sha256 {
     }
 }
 
-/// SHA-512 and HMAC-SHA-512.
+/// SHA-512, SHA-384 and their HMACs.
 pub(super) struct Sha512;
 
 impl Hash for Sha512 {
     type Word = u64;
-    const INIT: [u64; 8] = SHA512_INIT;
     const BLOCK: usize = 128;
     const LENGTH: usize = 16;
+
+    #[inline]
+    fn init(algorithm: Algorithm) -> &'static [u64; 8] {
+        match algorithm {
+            Algorithm::Sha384 | Algorithm::HmacSha384 => &SHA384_INIT,
+            _ => &SHA512_INIT,
+        }
+    }
 
     #[inline(always)]
     unsafe fn compress(
@@ -145,6 +161,8 @@ struct Ticket<W> {
     outer: Option<[W; 8]>,
     dst: *mut u8,
     digest: usize,
+    /// Bytes of the whole digest: what the outer block of HMAC takes in.
+    full: usize,
     /// On the heap, so that the kernels' pointers stay valid when a ticket moves.
     scratch: Box<Zeroizing<Scratch>>,
 }
@@ -188,6 +206,7 @@ impl<H: Hash> HashGroup<H> {
                 outer: None,
                 dst: ptr::null_mut(),
                 digest: 0,
+                full: 0,
                 scratch: Box::new(Zeroizing::new([0; 256])),
             }),
         }
@@ -200,7 +219,7 @@ impl<H: Hash> HashGroup<H> {
         let midstates = material.and_then(H::midstates);
         let (init, outer) = match midstates {
             Some((inner, outer)) => (inner, Some(*outer)),
-            None => (&H::INIT, None),
+            None => (H::init(job.algorithm), None),
         };
         for (row, word) in self.state.iter_mut().zip(init) {
             row[lane] = *word;
@@ -221,6 +240,7 @@ impl<H: Hash> HashGroup<H> {
         ticket.outer = outer;
         ticket.dst = hall.region.address(job.dst).as_ptr();
         ticket.digest = job.digest_bytes();
+        ticket.full = job.algorithm.row().tags.max;
         if blocks > 0 {
             (ticket.stage, ticket.left, self.data[lane]) = (Stage::Source, blocks, src);
         } else {
@@ -275,7 +295,7 @@ impl<H: Hash> HashGroup<H> {
         match (ticket.stage, &ticket.outer) {
             (Stage::Source, _) => (ticket.stage, ticket.left) = (Stage::End, ticket.end),
             (Stage::End, Some(outer)) => {
-                let len = 8 * size_of::<H::Word>();
+                let len = ticket.full;
                 let block = &mut ticket.scratch[..H::BLOCK];
                 let words = block.chunks_exact_mut(size_of::<H::Word>());
                 for ((row, word), into) in self.state.iter_mut().zip(outer).zip(words) {

@@ -3,20 +3,22 @@
 
 mod cbc;
 mod hash;
+pub(crate) mod single;
 mod wide;
 
 use shmem::seeded::{Bug, seeded};
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use shmem::Secrets;
 
-use crate::algorithm::{Algorithm, Direction};
+use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::Result;
-use crate::job::{Job, Plan};
+use crate::job::{Failure, Job, JobStatus, Plan};
 use crate::kernel::Kernels;
 use crate::keys::{KeyId, KeyTable};
-use crate::layout::STATUS_DONE;
+use crate::layout::{STATUS_DONE, STATUS_FAILED};
 use crate::region::{Region, commit32};
+use crate::table::Engine;
 
 use cbc::CbcGroup;
 use hash::{HashGroup, Sha256, Sha512};
@@ -25,8 +27,10 @@ pub(crate) use wide::advance_counter;
 /// Where jobs of an algorithm and direction run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// At once, alone.
+    /// At once, alone, by a wide kernel.
     Wide,
+    /// At once, alone, by a file of `cipher`; it keeps a journal or not.
+    Single { journaled: bool },
     /// In a lane of a group.
     Lane(Group),
 }
@@ -43,19 +47,28 @@ pub(crate) enum Group {
 
 impl Route {
     pub(crate) fn of(algorithm: Algorithm, direction: Direction) -> Route {
-        match (algorithm, direction) {
-            (Algorithm::Aes128Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc128),
-            (Algorithm::Aes192Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc192),
-            (Algorithm::Aes256Cbc, Direction::Encrypt) => Route::Lane(Group::Cbc256),
-            (Algorithm::Sha256 | Algorithm::HmacSha256, _) => Route::Lane(Group::Sha256),
-            (Algorithm::Sha512 | Algorithm::HmacSha512, _) => Route::Lane(Group::Sha512),
-            _ => Route::Wide,
+        match (&algorithm.row().engine, direction) {
+            (Engine::Cbc, Direction::Encrypt) => Route::Lane(match algorithm {
+                Algorithm::Aes192Cbc => Group::Cbc192,
+                Algorithm::Aes256Cbc => Group::Cbc256,
+                _ => Group::Cbc128,
+            }),
+            (Engine::Cbc | Engine::Ctr, _) => Route::Wide,
+            (Engine::Sha256, _) => Route::Lane(Group::Sha256),
+            (Engine::Sha512, _) => Route::Lane(Group::Sha512),
+            (Engine::Single(_), _) => {
+                let journaled = matches!(algorithm.kind(), Kind::Cipher | Kind::Aead);
+                Route::Single { journaled }
+            }
         }
     }
 
     /// Whether a run of such jobs keeps a journal when it works in place.
     pub(crate) fn is_journaled(self) -> bool {
-        !matches!(self, Route::Lane(Group::Sha256 | Group::Sha512))
+        !matches!(
+            self,
+            Route::Lane(Group::Sha256 | Group::Sha512) | Route::Single { journaled: false }
+        )
     }
 }
 
@@ -64,8 +77,8 @@ impl Route {
 enum State {
     /// Every byte of its output is written.
     Done,
-    /// It was found damaged.
-    Failed,
+    /// It failed, for this reason.
+    Failed(Failure),
     /// It waits in a lane of this group.
     Waiting(Group),
 }
@@ -118,6 +131,14 @@ impl States {
         }
         self.0[region.index(position)].state = State::Done;
     }
+
+    /// Commits that a job failed and notes it: nothing of its output is stored.
+    fn failed(&mut self, region: &Region, position: u64, failure: Failure) {
+        let slot = region.slot(position);
+        slot.failure.store(failure.id(), Relaxed);
+        commit32(&slot.status, STATUS_FAILED);
+        self.0[region.index(position)].state = State::Failed(failure);
+    }
 }
 
 impl Lanes {
@@ -145,21 +166,30 @@ impl Lanes {
         self.kernels
     }
 
-    /// The caller's word of the job at `position`, which is in the ring, and whether it failed; `None`
-    /// while it waits.
+    /// The caller's word of the job at `position`, which is in the ring, and how it ended; `None` while it
+    /// waits.
     #[inline(always)]
-    pub(crate) fn result(&self, region: &Region, position: u64) -> Option<(u64, bool)> {
+    pub(crate) fn result(&self, region: &Region, position: u64) -> Option<(u64, JobStatus)> {
         let place = &self.states.0[region.index(position)];
         match place.state {
-            State::Done => Some((place.user, false)),
-            State::Failed => Some((place.user, true)),
+            State::Done => Some((place.user, JobStatus::Ok)),
+            State::Failed(failure) => Some((place.user, JobStatus::Failed(failure))),
             State::Waiting(_) => None,
         }
     }
 
     /// Notes a job that the owner before brought to its end.
-    pub(crate) fn note_ended(&mut self, region: &Region, position: u64, user: u64, failed: bool) {
-        let state = if failed { State::Failed } else { State::Done };
+    pub(crate) fn note_ended(
+        &mut self,
+        region: &Region,
+        position: u64,
+        user: u64,
+        status: JobStatus,
+    ) {
+        let state = match status {
+            JobStatus::Ok => State::Done,
+            JobStatus::Failed(failure) => State::Failed(failure),
+        };
         self.states.0[region.index(position)] = Place { state, user };
     }
 
@@ -168,8 +198,12 @@ impl Lanes {
     pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>) {
         let place = &mut self.states.0[hall.region.index(entry.position)];
         place.user = entry.job.user;
-        let Route::Lane(group) = entry.plan.route else {
-            return wide::run(self.kernels, hall, &mut self.states, entry);
+        let group = match entry.plan.route {
+            Route::Lane(group) => group,
+            Route::Wide => return wide::run(self.kernels, hall, &mut self.states, entry),
+            Route::Single { .. } => {
+                return single::run(self.kernels, hall, &mut self.states, entry);
+            }
         };
         place.state = State::Waiting(group);
         let full = match group {

@@ -1,0 +1,193 @@
+//! The check that a fresh request and a slot found after a takeover must both pass: it refuses what
+//! cannot be run, and what a crash could corrupt. Called by `Manager::submit` and by `recovery`, on a
+//! process-local copy of the job. It stores nothing.
+
+use shmem::Offset;
+
+use super::{Job, MAX_JOB_LEN};
+use crate::algorithm::{Algorithm, Direction, Kind};
+use crate::error::{Error, Result};
+use crate::keys::{KeyId, KeyTable};
+use crate::lanes::Route;
+use crate::region::Region;
+use crate::table::{MAX_IV, Row};
+
+impl Job {
+    /// Refuses what cannot be run, and what a crash could corrupt; otherwise says how to run it.
+    pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<Plan> {
+        let (algorithm, row) = (self.algorithm, self.algorithm.row());
+        self.check_len(row)?;
+        if row.tags.max > 0 && !row.tags.fits(self.digest_bytes()) {
+            let len = self.digest_bytes();
+            return Err(Error::TagLength { algorithm, len, takes: row.tags.takes() });
+        }
+        check_iv(self.algorithm, self.iv_len())?;
+
+        let out = self.output_len();
+        if !region.holds(self.src, self.len) {
+            return Err(Error::ForeignBuffer { what: "source", at: self.src, len: self.len });
+        }
+        if !region.holds(self.dst, out) {
+            return Err(Error::ForeignBuffer { what: "destination", at: self.dst, len: out });
+        }
+        let same = self.src == self.dst && self.algorithm.is_cipher();
+        if !same && overlap((self.src, self.len), (self.dst, out)) {
+            return Err(Error::PartialOverlap { src: self.src, dst: self.dst, len: self.len });
+        }
+        let plain = row.kind != Kind::Aead && self.iv_at_len == 0 && self.aad_len == 0;
+        if !plain {
+            self.check_aside(region, row)?;
+        }
+
+        let key_index = match (row.key, self.key) {
+            (Some(kind), Some(key)) => keys.find(key, kind, algorithm)?,
+            (None, None) => 0,
+            (needs, _) => return Err(Error::KeyPresence { algorithm, needs: needs.is_some() }),
+        };
+        Ok(Plan {
+            algorithm,
+            direction: self.direction,
+            iv_len: self.iv.len,
+            tag_len: self.tag_len,
+            key: self.key,
+            key_index,
+            what: self.pack(),
+            route: Route::of(algorithm, self.direction),
+            plain,
+            min_len: row.min as u64,
+            block_mask: row.block as u64 - 1,
+            digest: if algorithm.is_cipher() { 0 } else { out },
+        })
+    }
+
+    #[inline]
+    fn check_len(&self, row: &Row) -> Result<()> {
+        let (algorithm, len) = (self.algorithm, self.len);
+        let max = self.max_len();
+        if len > max {
+            return Err(Error::TooLong { len, max });
+        }
+        if len < row.min as u64 {
+            return Err(match len {
+                0 => Error::ZeroLength { algorithm, min: row.min },
+                _ if row.block == 1 => Error::TooShort { algorithm, len, min: row.min },
+                _ => Error::UnalignedLength { algorithm, len, block: row.block },
+            });
+        }
+        if row.block > 1 && !len.is_multiple_of(row.block as u64) {
+            return Err(Error::UnalignedLength { algorithm, len, block: row.block });
+        }
+        Ok(())
+    }
+
+    /// The longest message: CCM's counter has what its nonce leaves of 15 bytes (RFC 3610, 2.1).
+    fn max_len(&self) -> u64 {
+        let ccm = matches!(
+            self.algorithm,
+            Algorithm::Aes128Ccm | Algorithm::Aes192Ccm | Algorithm::Aes256Ccm
+        );
+        match self.iv_len() {
+            13 if ccm => (1 << 16) - 1,
+            12 if ccm => (1 << 24) - 1,
+            _ => MAX_JOB_LEN,
+        }
+    }
+
+    /// Associated data, tag and long IV: in the arena, and nothing that is read lies in what is
+    /// written, so that a job that a crash interrupts finds them as they were.
+    fn check_aside(&self, region: &Region, row: &Row) -> Result<()> {
+        if self.aad_len > 0 && row.kind != Kind::Aead {
+            return Err(Error::NoAad { algorithm: self.algorithm });
+        }
+        if self.iv_at_len > 0 && (self.iv.len > 0 || self.iv_at_len as usize > MAX_IV) {
+            let (algorithm, len) = (self.algorithm, self.iv_len());
+            return Err(Error::IvLength { algorithm, len, takes: row.ivs.takes() });
+        }
+        let tag_len = if row.kind == Kind::Aead { self.digest_bytes() as u64 } else { 0 };
+        let (src, dst) = ((self.src, self.len), (self.dst, self.output_len()));
+        let tag = (self.tag, tag_len);
+        let aad = (self.aad, u64::from(self.aad_len));
+        let iv = (self.iv_at, u64::from(self.iv_at_len));
+        for (what, (at, len)) in [("tag", tag), ("associated data", aad), ("IV", iv)] {
+            if len > 0 && !region.holds(at, len) {
+                return Err(Error::ForeignBuffer { what, at, len });
+            }
+        }
+        let apart = [
+            ("tag", tag, "the source", src),
+            ("tag", tag, "the destination", dst),
+            ("tag", tag, "the associated data", aad),
+            ("tag", tag, "the IV", iv),
+            ("associated data", aad, "the destination", dst),
+            ("IV", iv, "the destination", dst),
+        ];
+        for (what, one, with, other) in apart {
+            if overlap(one, other) {
+                return Err(Error::Overlap { what, at: one.0, with });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How to run the jobs of one algorithm, direction and key. Jobs come in trains, so the manager keeps
+/// the last plan, and checks of a job that it covers only what differs.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    algorithm: Algorithm,
+    direction: Direction,
+    iv_len: u8,
+    tag_len: u8,
+    key: Option<KeyId>,
+    /// Where the key lies in the table; 0 where there is none.
+    pub(crate) key_index: u32,
+    /// As [`Slot::what`] has it.
+    pub(super) what: u64,
+    pub(crate) route: Route,
+    /// Nothing but source, destination, key and a short IV: a later job is checked by this plan alone.
+    pub(super) plain: bool,
+    min_len: u64,
+    block_mask: u64,
+    /// Output bytes of a hash or MAC; 0 for a cipher.
+    digest: u64,
+}
+
+impl Plan {
+    /// Whether the plan is that of the job, and the job beyond doubt one that [`Job::check`] accepts.
+    #[inline(always)]
+    pub(crate) fn covers(&self, job: &Job, region: &Region) -> bool {
+        self.plain
+            && job.aad_len | job.iv_at_len == 0
+            && self.algorithm == job.algorithm
+            && self.direction == job.direction
+            && self.iv_len == job.iv.len
+            && self.tag_len == job.tag_len
+            && self.key == job.key
+            && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
+            && job.len & self.block_mask == 0
+            && region.holds(job.src, job.len)
+            && if self.digest == 0 {
+                job.src == job.dst || self.is_disjoint(job, job.len, region)
+            } else {
+                self.is_disjoint(job, self.digest, region)
+            }
+    }
+
+    /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.
+    #[inline(always)]
+    fn is_disjoint(&self, job: &Job, out: u64, region: &Region) -> bool {
+        let (src, dst) = (job.src.get(), job.dst.get());
+        region.holds(job.dst, out) && (dst >= src + job.len || src >= dst + out)
+    }
+}
+
+/// Whether two ranges share a byte. `Region::holds` has found their ends in range.
+#[inline]
+fn overlap((a, a_len): (Offset, u64), (b, b_len): (Offset, u64)) -> bool {
+    a_len > 0 && b_len > 0 && a.get() < b.get() + b_len && b.get() < a.get() + a_len
+}
+
+pub(super) fn check_iv(algorithm: Algorithm, len: usize) -> Result<()> {
+    let ivs = &algorithm.row().ivs;
+    if ivs.fits(len) { Ok(()) } else { Err(Error::IvLength { algorithm, len, takes: ivs.takes() }) }
+}
