@@ -80,17 +80,24 @@ pub(crate) struct Way {
     pub(crate) second: Option<Backend>,
 }
 
-/// All ways that the machine has: lane counts with a backend each, hand-overs between backends.
+/// All ways that the machine has: lane counts with a backend each, hand-overs between backends. The
+/// gate takes each backend in place, out of place and through a hand-over; `exhaustive` crosses them.
 pub(crate) fn ways() -> Vec<Way> {
+    let backends = Backend::available();
+    let exhaustive = std::env::var("NEXTEST_PROFILE").is_ok_and(|name| name == "exhaustive");
     let mut ways = Vec::new();
-    for backend in Backend::available() {
+    for (number, &backend) in backends.iter().enumerate() {
+        let next = backends[(number + 1) % backends.len()];
         for in_place in [false, true] {
-            for lanes in [1, 2, 3, 7, 8, 16] {
-                ways.push(Way { backend, lanes, in_place, second: None });
-            }
-            for second in Backend::available() {
-                ways.push(Way { backend, lanes: 16, in_place, second: Some(second) });
-            }
+            let lane_counts = [1, 2, 3, 7, 8, 16];
+            let (lanes, seconds) = match (exhaustive, in_place) {
+                (true, _) => (&lane_counts[..], &backends[..]),
+                (false, true) => (&lane_counts[5..], &[next][..]),
+                (false, false) => (&lane_counts[2 + number % 2..][..1], &[][..]),
+            };
+            ways.extend(lanes.iter().map(|&lanes| Way { backend, lanes, in_place, second: None }));
+            let with = |&second| Way { backend, lanes: 16, in_place, second: Some(second) };
+            ways.extend(seconds.iter().map(with));
         }
     }
     ways
