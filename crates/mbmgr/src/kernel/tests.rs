@@ -353,6 +353,11 @@ macro_rules! hash_matches_oracle {
 hash_matches_oracle!(sha256_matches_oracle, u32, 64, sha256, compress256);
 hash_matches_oracle!(sha512_matches_oracle, u64, 128, sha512, compress512);
 
+/// The vectors of the backend alone, which this CPU may find slower than SHA-NI at any lane count.
+fn sha256_without_sha_ni_matches_oracle(kernels: Kernels) {
+    sha256_matches_oracle(Kernels { sha_ni_lanes: 0, ..kernels });
+}
+
 /// Mounts the claims on one backend; `backends_are_mounted` says when the machine lacks it.
 macro_rules! mount {
     ($module:ident, $claims:tt) => {
@@ -389,6 +394,7 @@ mount_all!([
     cbc_decrypt_matches_oracle
     ctr_matches_oracle
     sha256_matches_oracle
+    sha256_without_sha_ni_matches_oracle
     sha512_matches_oracle
 ]);
 

@@ -3,13 +3,11 @@
 //! existence proves the detection. Wide entries clear the upper register halves when they return
 //! (the compiler emits `vzeroupper`).
 
-use super::word::{U32x8, U32x8Vl, U32x16, U64x4, U64x4Vl, U64x8, WordVector};
-use super::{MAX_LANES, sha_ni, sha256, sha512};
+use core::arch::x86_64::__cpuid;
+use std::sync::OnceLock;
 
-/// Up to so many lanes, SHA-NI is faster than eight lanes with AVX2.
-const SHA_NI_BEATS_AVX2: usize = 8;
-/// Up to so many lanes, SHA-NI is faster than eight lanes with AVX-512VL.
-const SHA_NI_BEATS_X8: usize = 4;
+use super::word::{U32x8, U32x8Vl, U32x16, U64x4, U64x4Vl, U64x8, WordVector};
+use super::{Backend, MAX_LANES, sha_ni, sha256, sha512};
 
 pub(super) fn has_aes_ni() -> bool {
     is_x86_feature_detected!("aes")
@@ -30,10 +28,47 @@ pub(super) fn has_vaes512() -> bool {
         && is_x86_feature_detected!("vpclmulqdq")
 }
 
-pub(super) fn has_sha_ni() -> bool {
+fn has_sha_ni() -> bool {
     is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("ssse3")
         && is_x86_feature_detected!("sse4.1")
+}
+
+/// Up to so many lanes SHA-NI does SHA-256 faster than the vectors of `backend`.
+///
+/// Core cycles a byte, SHA-NI with one to four streams against 16 lanes of AVX-512 (8 lanes of half
+/// the width take the same for each byte): Zen 4 2.0, 1.05, .90, .87 against .98. Where the SHA unit
+/// starts a round every other cycle, as Intel's, 1.5 at best against .87: there only sets that leave
+/// most of a vector empty gain. AVX2, without rotates, takes more than twice as long as AVX-512.
+pub(super) fn sha_ni_lanes(backend: Backend) -> usize {
+    if !has_sha_ni() {
+        return 0;
+    }
+    match backend {
+        Backend::Portable => 0,
+        Backend::AesNi | Backend::Vaes256 => MAX_LANES,
+        Backend::Vaes512 => {
+            if is_zen_3_or_4() {
+                MAX_LANES
+            } else {
+                4
+            }
+        }
+    }
+}
+
+/// Whether this core starts a SHA-256 round every cycle.
+fn is_zen_3_or_4() -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    // A hypervisor may take microseconds for each question, so it is asked once.
+    *IS.get_or_init(|| {
+        let vendor = __cpuid(0);
+        let is_amd =
+            [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).concat() == *b"AuthenticAMD";
+        let version = __cpuid(1).eax;
+        let (base, extended) = (version >> 8 & 0xf, version >> 20 & 0xff);
+        is_amd && base + extended == 0x19
+    })
 }
 
 /// The instance of `$entry` for the number of lanes: a partial set runs at its own width.
@@ -195,9 +230,8 @@ pub(super) unsafe fn sha256_sha_ni(
 }
 
 /// # Safety
-/// As `Kernels::sha256`; AVX2 is there, and SHA-NI if `sha_ni`.
+/// As `Kernels::sha256`; AVX2 is there.
 pub(super) unsafe fn sha256_avx2(
-    sha_ni: bool,
     state: &mut [[u32; MAX_LANES]; 8],
     data: &[*const u8; MAX_LANES],
     active: usize,
@@ -207,21 +241,14 @@ pub(super) unsafe fn sha256_avx2(
     while first < active {
         let count = (active - first).min(8);
         // SAFETY: the caller's duties.
-        unsafe {
-            if sha_ni && count <= SHA_NI_BEATS_AVX2 {
-                sha_ni::sha256(state, data, first, count, blocks);
-            } else {
-                sha256_x8_avx2(state, data, first, count, blocks);
-            }
-        }
+        unsafe { sha256_x8_avx2(state, data, first, count, blocks) };
         first += count;
     }
 }
 
 /// # Safety
-/// As `Kernels::sha256`; AVX-512 is there, and SHA-NI if `sha_ni`.
+/// As `Kernels::sha256`; AVX-512 is there.
 pub(super) unsafe fn sha256_avx512(
-    sha_ni: bool,
     state: &mut [[u32; MAX_LANES]; 8],
     data: &[*const u8; MAX_LANES],
     active: usize,
@@ -231,7 +258,6 @@ pub(super) unsafe fn sha256_avx512(
     unsafe {
         match active {
             0 => {}
-            1..=SHA_NI_BEATS_X8 if sha_ni => sha_ni::sha256(state, data, 0, active, blocks),
             1..=8 => sha256_x8(state, data, 0, active, blocks),
             _ => sha256_x16(state, data, 0, active, blocks),
         }

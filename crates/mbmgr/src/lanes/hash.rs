@@ -1,7 +1,8 @@
 //! A lane group of a hash and its HMAC: every lane a job, the kernel advances them side by side.
 //!
 //! A job passes up to three stages: its whole blocks straight from the source, its padded end from a
-//! scratch of the lane, and for HMAC the outer block. Nothing is journaled: the source stays as it is,
+//! scratch of the lane, and for HMAC the outer block. A short job is copied into the scratch as a whole:
+//! a stage less is a call of the kernel less. Nothing is journaled: the source stays as it is,
 //! so a job that a crash interrupts starts over.
 #![expect(
     unsafe_code,
@@ -136,14 +137,15 @@ impl Hash for Sha512 {
     }
 }
 
-/// Two blocks of the larger hash: the longest padded end.
-type Scratch = [u8; 256];
+/// Bytes of a lane's scratch: two blocks of the larger hash, the longest padded end.
+const SCRATCH: usize = 256;
+type Scratch = [u8; SCRATCH];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Whole blocks of the source.
     Source,
-    /// The padded end, in the scratch.
+    /// The padded end, or all of a short message, in the scratch.
     End,
     /// The outer block of HMAC, in the scratch.
     Outer,
@@ -228,7 +230,9 @@ impl<H: Hash> HashGroup<H> {
         let src = hall.region.address(job.src).as_ptr().cast_const();
         #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
         let len = job.len as usize;
-        let (blocks, rest) = (len / H::BLOCK, len % H::BLOCK);
+        let is_short = len + 1 + H::LENGTH <= SCRATCH;
+        let rest = if is_short { len } else { len % H::BLOCK };
+        let blocks = (len - rest) / H::BLOCK;
         let prefix = if outer.is_some() { H::BLOCK } else { 0 };
         let ticket = &mut self.tickets[lane];
         // SAFETY: `Job::check` found the job's `len` bytes at `src` in the arena, which the region keeps
@@ -354,16 +358,17 @@ fn put_bits(block: &mut [u8], len: usize) {
 /// message has `len` bytes with what went before. Returns the number of blocks.
 ///
 /// # Safety
-/// `from` leads to `rest` readable bytes, less than a block.
+/// `from` leads to `rest` readable bytes, and `rest + 1 + H::LENGTH <= SCRATCH`.
 #[inline(always)]
 unsafe fn pad<H: Hash>(scratch: &mut Scratch, from: *const u8, rest: usize, len: usize) -> usize {
-    let blocks = if rest + 1 + H::LENGTH <= H::BLOCK { 1 } else { 2 };
-    scratch[..H::BLOCK].fill(0);
-    if blocks == 2 {
-        scratch[H::BLOCK..2 * H::BLOCK].fill(0);
+    let blocks = (rest + H::LENGTH) / H::BLOCK + 1;
+    // What the message does not cover: from its last block on, as fills of constant length.
+    scratch[(blocks - 1) * H::BLOCK..][..H::BLOCK].fill(0);
+    if blocks > 1 {
+        scratch[(blocks - 2) * H::BLOCK..][..H::BLOCK].fill(0);
     }
     if rest > 0 {
-        // SAFETY: the caller's duty; the scratch, memory of ours, is longer than a block.
+        // SAFETY: the caller's duty; the scratch is memory of ours.
         unsafe { ptr::copy_nonoverlapping(from, scratch.as_mut_ptr(), rest) };
     }
     scratch[rest] = 0x80;
