@@ -43,11 +43,20 @@ const WARM: u64 = 4;
 /// # Errors
 /// When the child cannot be traced, or fails.
 pub fn count(spec: &Spec, turns: u64) -> Result<Instructions> {
+    count_window(spec.jobs() * turns, || play(spec, turns))
+}
+
+/// Steps what `play` does between its two [`mark`]s, in a forked child. The caller has one thread.
+///
+/// # Errors
+/// When the child cannot be traced, or fails.
+pub(crate) fn count_window(jobs: u64, play: impl FnOnce() -> Result<()>) -> Result<Instructions> {
     #![expect(unsafe_code, reason = "forks")]
     // SAFETY: the child works only with what it makes itself, and ends by `_exit`.
     match unsafe { fork() }? {
         ForkResult::Child => {
-            let code = match play(spec, turns) {
+            let played = ptrace::traceme().map_err(anyhow::Error::from).and_then(|()| play());
+            let code = match played {
                 Ok(()) => 0,
                 Err(error) => {
                     eprintln!("the stepped process failed: {error:#}");
@@ -58,7 +67,7 @@ pub fn count(spec: &Spec, turns: u64) -> Result<Instructions> {
             unsafe { nix::libc::_exit(code) }
         }
         ForkResult::Parent { child } => {
-            let counted = step(child, spec.jobs() * turns);
+            let counted = step(child, jobs);
             if counted.is_err() {
                 // It may have ended already; there is nothing else to do about it.
                 let _ = kill(child, Signal::SIGKILL);
@@ -69,15 +78,19 @@ pub fn count(spec: &Spec, turns: u64) -> Result<Instructions> {
     }
 }
 
-/// The child: stops before and after the window.
+/// The child: begins or ends the window.
+pub(crate) fn mark() -> Result<()> {
+    Ok(raise(Signal::SIGSTOP)?)
+}
+
+/// The child: runs the jobs, some turns before the window.
 fn play(spec: &Spec, turns: u64) -> Result<()> {
-    ptrace::traceme()?;
     let rig = Rig::new(spec, ours::size(spec))?;
     let mut ours = Ours::new(&rig)?;
     ours.run(WARM)?;
-    raise(Signal::SIGSTOP)?;
+    mark()?;
     let done = ours.run(turns)?;
-    raise(Signal::SIGSTOP)?;
+    mark()?;
     ensure!(done == spec.jobs() * turns, "{done} jobs came back from the window");
     Ok(())
 }

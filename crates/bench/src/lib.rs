@@ -17,6 +17,7 @@ mod rig;
 mod row;
 mod sets;
 mod single;
+mod takeover;
 #[cfg(feature = "ipsec-mb")]
 mod theirs;
 mod throughput;
@@ -29,4 +30,5 @@ pub use plot::svg;
 pub use report::Report;
 pub use row::{Api, Row, Sizes, Spec, Spread};
 pub use sets::{Set, TABLE_SIZES};
+pub use takeover::{Part, count_part};
 pub use throughput::{Effort, measure};

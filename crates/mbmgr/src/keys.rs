@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Schedule, expand_key};
 use crate::layout::{KEY_FILLING, KEY_FREE, KEY_MATERIAL, KEY_READY, KEY_REMOVING, KeyEntry};
 use crate::region::{Region, commit32};
+use crate::scrub::scrub_stack;
 
 /// Names a key of one manager, in every process that comes to own it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -324,10 +325,15 @@ impl KeyTable {
     /// Reads the table of a manager that is taken over: finishes removals and withdraws half-filled
     /// entries, both by zeroizing, which can be done twice.
     pub(crate) fn recover(&mut self, region: &Region) {
-        for ((key, entry), index) in self.keys.iter_mut().zip(region.keys()).zip(0..) {
-            *key = recover_key(entry, index);
+        let mut found = false;
+        for ((place, entry), index) in self.keys.iter_mut().zip(region.keys()).zip(0..) {
+            // Acquire pairs with the commit of `KEY_READY` in `KeyTable::add`.
+            let state = entry.state.load(Acquire);
+            found |= state != KEY_FREE && recover_key(entry, state, index, place);
         }
-        scrub_stack();
+        if found {
+            scrub_stack();
+        }
     }
 
     /// Removes every key; no job may need one.
@@ -411,15 +417,6 @@ impl KeyTable {
     }
 }
 
-/// Overwrites the stack below the caller, where moves of key material may have left copies of it.
-/// What a kernel spills to its own frame is overwritten by the next calls, not by this.
-#[inline(never)]
-fn scrub_stack() {
-    let mut below = [0_u8; 8192];
-    below.zeroize();
-    std::hint::black_box(&below);
-}
-
 /// Commits the removal, zeroizes, commits the entry free.
 fn clear_entry(entry: &KeyEntry) {
     // Commits the removal: a crash from here on goes on zeroizing.
@@ -435,22 +432,21 @@ fn clear_entry(entry: &KeyEntry) {
     commit32(&entry.state, KEY_FREE);
 }
 
-fn recover_key(entry: &KeyEntry, index: u32) -> Option<LocalKey> {
-    // Acquire pairs with the commit of `KEY_READY` in `KeyTable::add`.
-    let state = entry.state.load(Acquire);
-    if state == KEY_FREE {
-        return None;
-    }
+/// Copies an entry in use into its `place`, and clears one that is not ready; true if there is a key.
+fn recover_key(entry: &KeyEntry, state: u32, index: u32, place: &mut Option<LocalKey>) -> bool {
     let kind = entry.kind.load(Relaxed);
     let kind = KeyKind::ALL.iter().copied().find(|known| known.id() == kind);
     let (KEY_READY, Some(kind)) = (state, kind) else {
         clear_entry(entry);
-        return None;
+        return false;
     };
-    let mut bytes = Zeroizing::new([0; KEY_MATERIAL]);
-    for (into, word) in bytes.chunks_exact_mut(8).zip(&entry.material) {
-        into.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+    // In words: they are zeroized one volatile store each.
+    let mut words = Zeroizing::new([0_u64; KEY_MATERIAL / 8]);
+    for (into, word) in words.iter_mut().zip(&entry.material) {
+        *into = word.load(Relaxed);
     }
     let id = KeyId { index, generation: entry.generation.load(Relaxed) };
-    Some(LocalKey { id, kind, material: Material::from_bytes(kind, &bytes) })
+    let material = Material::from_bytes(kind, zerocopy::transmute_ref!(&*words));
+    *place = Some(LocalKey { id, kind, material });
+    true
 }

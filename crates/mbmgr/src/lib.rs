@@ -44,6 +44,7 @@ mod lifecycle;
 mod manager;
 mod recovery;
 mod region;
+mod scrub;
 mod standby;
 mod table;
 pub mod view;

@@ -44,7 +44,7 @@ impl Manager {
     pub fn create(segment: &Arc<Segment>, config: &Config, options: &Options) -> Result<Manager> {
         config.check()?;
         let kernels = kernels(options)?;
-        for root in 0..ROOTS {
+        for root in segment.used_roots() {
             if let Some(manager) = Manager::revive(segment, root, config, options)? {
                 return Ok(manager);
             }
@@ -58,10 +58,16 @@ impl Manager {
         region.note_first_epoch(lease.epoch());
         let mut manager = Ready::new(region, root, kernels, options)?.recover(lease)?;
         // Another process may take the root between our look and our store.
-        while let Err(error) = segment.publish_root(root, manager.region.offset()) {
-            let shmem::Error::RootTaken { .. } = error else { return Err(error.into()) };
-            root = segment.free_root().ok_or(Error::NoFreeRoot)?;
-        }
+        let before = loop {
+            match segment.publish_root(root, manager.region.offset()) {
+                Ok(before) => break before,
+                Err(shmem::Error::RootTaken { .. }) => {
+                    root = segment.free_root().ok_or(Error::NoFreeRoot)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        manager.region.note_published(before);
         manager.root = root;
         tracing::debug!(root, "made a manager");
         Ok(manager)
@@ -86,8 +92,8 @@ impl Manager {
         }
         let region = Region::revive(segment, at, config)?;
         region.note_first_epoch(lease.epoch());
-        let manager = Ready::new(region, root, kernels(options)?, options)?.recover(lease)?;
-        segment.publish_root(root, at)?;
+        let mut manager = Ready::new(region, root, kernels(options)?, options)?.recover(lease)?;
+        manager.region.note_published(segment.publish_root(root, at)?);
         tracing::debug!(root, "made a manager where one was removed");
         Ok(Some(manager))
     }

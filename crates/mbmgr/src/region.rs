@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, compiler_fence};
 
-use shmem::{LeaseWords, Offset, ROOTS, Segment};
+use shmem::{LeaseWords, Offset, Segment};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -189,16 +189,30 @@ impl Region {
         if self.segment.root_changes() == self.taken_at { Ok(()) } else { self.look_around() }
     }
 
+    /// Notes that this manager was published, by the change that followed `before` others. It is in
+    /// `taken` already, so if there was none besides, nobody need look around.
+    pub(crate) fn note_published(&mut self, before: u64) {
+        if self.taken_at == before {
+            self.taken_at = before.wrapping_add(1);
+        }
+    }
+
+    /// Whether a root leads here still: the manager may have been removed, also by an owner that died
+    /// before it told of the change.
+    pub(crate) fn is_at(&self, root: usize) -> Result<bool> {
+        Ok(self.segment.root(root)? == Some(self.at))
+    }
+
     /// Finds where the managers of the segment lie. Where one of them overlaps this one, the shape that
     /// one of the two claims is damaged.
     #[cold]
-    pub(crate) fn look_around(&mut self) -> Result<()> {
+    fn look_around(&mut self) -> Result<()> {
         // Before the roots are read: a change meanwhile is looked at again.
         self.taken_at = self.segment.root_changes();
         let span = |at: Offset, plan: &Plan| at.get()..at.get().saturating_add(plan.len);
         let own = span(self.at, &Plan::of(&self.config));
         let mut taken = vec![own.clone()];
-        for root in 0..ROOTS {
+        for root in self.segment.used_roots() {
             // Those that were removed too: their bytes may be a manager again at any time.
             let place = self.segment.root(root).ok().flatten();
             let place = place.or_else(|| self.segment.retired_root(root).ok().flatten());

@@ -160,17 +160,13 @@ impl Ready {
     /// Takes over what the root leads to now: it may have been removed while we waited.
     fn take_over(mut self, lease: Lease, forced: bool) -> Result<Manager> {
         let since = Instant::now();
-        match Region::open(self.region.segment(), self.root) {
-            Ok(now) if now.offset() == self.region.offset() && now.config == self.region.config => {
-                self.region.look_around()?;
-            }
-            Ok(_) | Err(Error::NoManager { .. }) => {
-                // The lease is good, only there is nothing to own: the next one shall see the same.
-                lease.release()?;
-                return Err(Error::NoManager { root: self.root });
-            }
-            Err(error) => return Err(error),
+        if !self.region.is_at(self.root)? {
+            // The lease is good, only there is nothing to own: the next one shall see the same.
+            lease.release()?;
+            return Err(Error::NoManager { root: self.root });
         }
+        // A place keeps its shape for good, and ours was copied from it and checked.
+        self.region.notice_others()?;
         let mut manager = self.recover(lease)?;
         manager.recovered.duration = since.elapsed();
         count(&manager, forced);

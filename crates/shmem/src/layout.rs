@@ -43,7 +43,7 @@ pub const HEADER_LEN: u64 = size_of::<Header>() as u64;
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"takeover");
 
 /// Raised with every change of the header or of what its words mean.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Flag: the creator wants every page mapped at once, also by those who open the segment.
 pub(crate) const FLAG_POPULATE: u32 = 1;
@@ -73,7 +73,9 @@ pub(crate) struct Header {
     pub(crate) root_changes: AtomicU64,
     /// The creator's pid namespace.
     pub(crate) creator_namespace: AtomicU64,
-    pub(crate) reserved: [AtomicU64; 2],
+    /// No root from this index on was ever published. Raised before the first of them is.
+    pub(crate) roots_used: AtomicU64,
+    pub(crate) reserved: AtomicU64,
     /// Offsets of the clients' objects; 0 is free, an odd one is of an object that was retired.
     pub(crate) roots: [AtomicU64; ROOTS],
 }
@@ -96,12 +98,13 @@ const _: () = {
     assert!(offset_of!(Header, arena_end) == 80);
     assert!(offset_of!(Header, arena_next) == 88);
     assert!(offset_of!(Header, root_changes) == 96);
+    assert!(offset_of!(Header, roots_used) == 112);
     assert!(offset_of!(Header, roots) == 128);
 };
 
 /// What the header's words and the lease's words are, for the layout hash.
 const DESCRIPTION: &str = "header 640: magic 0, version 8, flags 12, hash 16, len 24, address 32, \
-    creator 40, arena 72, changes 96, roots 128 x 64 (odd: retired); lease 64: word 0, pid 4, start 8, epoch 16, boot 24, \
+    creator 40, arena 72, changes 96, used 112, roots 128 x 64 (odd: retired); lease 64: word 0, pid 4, start 8, epoch 16, boot 24, \
     namespace 40";
 
 /// Mixes the client's layout hash with ours (FNV-1a).

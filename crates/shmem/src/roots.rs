@@ -5,6 +5,7 @@
 //! leaves the one or the other. `root_changes` is raised after it: a reader that keeps a copy and dies
 //! with the writer between the two sees an older directory, never a torn one.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::layout::ROOTS;
@@ -30,8 +31,9 @@ impl Segment {
     }
 
     /// Publishes an object of the arena as root `index`, by one commit store. An object that was
-    /// retired can be published at its own root again, and nothing else can.
-    pub fn publish_root(&self, index: usize, at: Offset) -> Result<()> {
+    /// retired can be published at its own root again, and nothing else can. Gives
+    /// [`Segment::root_changes`] as it was just before this one.
+    pub fn publish_root(&self, index: usize, at: Offset) -> Result<u64> {
         if !self.arena().contains(at, 1) {
             return Err(self.out_of_bounds(self.arena().start().get(), at, 1));
         }
@@ -39,6 +41,8 @@ impl Segment {
             return Err(Error::Misaligned { at, align: 2 });
         }
         let word = self.root_word(index)?;
+        // Commits that this root may be in use, before it is. Release pairs with `used_roots`.
+        self.header().roots_used.fetch_max(index as u64 + 1, Ordering::Release);
         let publish = |from| {
             // Commits: the object exists. Release pairs with the Acquire of `root`.
             word.compare_exchange(from, at.get(), Ordering::Release, Ordering::Relaxed)
@@ -46,8 +50,7 @@ impl Segment {
         publish(0)
             .or_else(|_| publish(at.get() | RETIRED))
             .map_err(|by| Error::RootTaken { index, by: Offset::new(by & !RETIRED) })?;
-        self.note_change();
-        Ok(())
+        Ok(self.note_change())
     }
 
     /// Frees root `index`, by one commit store. The object's memory is not given back.
@@ -81,9 +84,18 @@ impl Segment {
         self.header().root_changes.load(Ordering::Acquire)
     }
 
-    fn note_change(&self) {
+    /// The roots that were ever published: those behind them need no look.
+    #[inline]
+    pub fn used_roots(&self) -> Range<usize> {
+        // Acquire: pairs with the Release of `publish_root`.
+        let used = self.header().roots_used.load(Ordering::Acquire);
+        0..usize::try_from(used).map_or(ROOTS, |used| used.min(ROOTS))
+    }
+
+    /// Gives the count before.
+    fn note_change(&self) -> u64 {
         // Commits the change for those who keep a copy. Release pairs with `root_changes`.
-        self.header().root_changes.fetch_add(1, Ordering::Release);
+        self.header().root_changes.fetch_add(1, Ordering::Release)
     }
 
     fn checked_root(&self, index: usize, word: u64) -> Result<Option<Offset>> {
