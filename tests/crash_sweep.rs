@@ -84,6 +84,40 @@ fn every_state_of_a_digest_recovers(
     sweep_cipher(cipher, lanes, jobs, false, &SHORT);
 }
 
+/// One algorithm of each family that runs one job at a time; the others differ from these in the
+/// crate that they call.
+#[rstest]
+fn every_state_of_a_family_recovers(
+    #[values(
+        "aes-256-gcm",
+        "aes-128-gcm decrypt",
+        "aes-128-ccm",
+        "chacha20-poly1305 decrypt",
+        "aes-128-ecb",
+        "aes-192-cfb decrypt",
+        "aes-256-xts",
+        "aes-128-docsis decrypt",
+        "chacha20",
+        "3des-cbc",
+        "sm4-cbc decrypt",
+        "aes-128-cmac",
+        "aes-128-xcbc",
+        "aes-256-gmac",
+        "poly1305",
+        "hmac-sha1",
+        "sha3-256",
+        "shake128",
+        "crc32",
+        "zuc-eea3",
+        "zuc-256-eia3"
+    )]
+    cipher: &str,
+) {
+    let name = cipher.split(' ').next().unwrap();
+    let in_place = name.parse::<mbmgr::Algorithm>().unwrap().is_cipher();
+    sweep_cipher(cipher, 2, Jobs::LanesAndOne, in_place, &SHORT);
+}
+
 #[rstest]
 fn every_state_of_a_window_recovers(
     #[values("burst", "keys", "acknowledge", "release")] window: &str,
@@ -199,6 +233,30 @@ mod matrix {
         }
     }
 
+    /// Every algorithm, both directions, in place and not, with steps that end inside a block and jobs
+    /// of several steps.
+    #[rstest]
+    fn every_state_of_an_algorithm(
+        #[values("16-80", "16-48", "496-1088", "512-528")] size: &str,
+        #[values("portable", "auto")] backend: &str,
+    ) {
+        if !exhaustive() {
+            return;
+        }
+        for &algorithm in mbmgr::Algorithm::ALL {
+            let directions =
+                if algorithm.is_cipher() { &["encrypt", "decrypt"][..] } else { &["encrypt"] };
+            for direction in directions {
+                let cipher = format!("{algorithm} {direction}");
+                let more = ["--size", size, "--real", "1", "--backend", backend];
+                sweep_cipher(&cipher, 2, Jobs::LanesAndOne, false, &more);
+                if algorithm.is_cipher() {
+                    sweep_cipher(&cipher, 2, Jobs::LanesAndOne, true, &more);
+                }
+            }
+        }
+    }
+
     #[rstest]
     fn every_state_of_a_window(
         #[values("burst", "creation", "keys", "acknowledge", "release")] window: &str,
@@ -230,6 +288,34 @@ mod matrix {
         if exhaustive() {
             let deep = ["--size", "16-64", "--depth", "2", "--real", "0"];
             sweep_cipher(cipher, 4, Jobs::LanesAndOne, cipher != "sha256", &deep);
+        }
+    }
+
+    /// A small scenario of one algorithm of each family that runs one job at a time.
+    #[rstest]
+    fn every_state_of_a_recovery_of_a_family(
+        #[values(
+            "aes-128-gcm decrypt",
+            "aes-128-ccm",
+            "chacha20-poly1305",
+            "aes-128-cfb decrypt",
+            "aes-128-xts",
+            "aes-128-docsis decrypt",
+            "3des-cbc",
+            "sm4-cbc decrypt",
+            "aes-128-cmac",
+            "hmac-sha1",
+            "sha3-256",
+            "crc32",
+            "zuc-eea3"
+        )]
+        cipher: &str,
+    ) {
+        if exhaustive() {
+            let name = cipher.split(' ').next().unwrap();
+            let in_place = name.parse::<mbmgr::Algorithm>().unwrap().is_cipher();
+            let deep = ["--size", "16-48", "--depth", "2", "--real", "0"];
+            sweep_cipher(cipher, 2, Jobs::Lanes, in_place, &deep);
         }
     }
 }

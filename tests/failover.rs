@@ -131,6 +131,41 @@ fn secondary_finishes_lanes_after_kill(
     });
 }
 
+/// Every algorithm of the table, both directions, at several numbers of jobs: the primary is killed with
+/// them outstanding.
+#[rstest]
+fn secondary_finishes_every_algorithm(
+    #[values("encrypt", "decrypt")] direction: &str,
+    #[values(1, 5, 18)] jobs: u64,
+    #[values(true, false)] in_place: bool,
+) {
+    for &algorithm in Algorithm::ALL {
+        let cipher = is_cipher(algorithm);
+        if !cipher && (direction == "decrypt" || in_place) {
+            continue;
+        }
+        let varied = vary(&format!("{algorithm} {direction} {jobs} {in_place}"));
+        let backends = Backend::available();
+        let pick = |shift: u32| {
+            let index = (varied >> shift) % backends.len() as u64;
+            Some(backends[usize::try_from(index).unwrap()])
+        };
+        assert_fail_over(&Scenario {
+            algorithm,
+            direction: direction.parse().unwrap(),
+            lanes: 4,
+            jobs,
+            sizes: Sizes::between(16, [48, 1040, 4096][usize::try_from(varied % 3).unwrap()]),
+            in_place,
+            backend: pick(8),
+            standby_backend: pick(16),
+            seed: varied >> 40,
+            crash: CrashPoint::AfterSubmit(jobs),
+            ..Scenario::default()
+        });
+    }
+}
+
 /// Every pair of backends × placement × in place or not: one build of the manager's state must
 /// do for all.
 #[rstest]

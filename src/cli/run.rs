@@ -25,7 +25,7 @@ struct Hex(Vec<u8>);
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// What the jobs compute: aes-128-cbc, aes-256-ctr, sha256, hmac-sha512, …
+    /// What the jobs compute: aes-128-cbc, aes-256-gcm, aes-128-cmac, sha256, hmac-sha512, …
     #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Algorithm>)]
     cipher: Algorithm,
     /// encrypt or decrypt

@@ -43,7 +43,7 @@ pub(super) struct SweepArgs {
     /// Stop at every instruction, also at those that cannot change the segment
     #[arg(long)]
     every_step: bool,
-    /// What the jobs compute: aes-128-cbc, aes-256-ctr, sha256, hmac-sha512, …
+    /// What the jobs compute: aes-128-cbc, aes-256-gcm, aes-128-cmac, sha256, hmac-sha512, …
     #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Algorithm>)]
     cipher: Algorithm,
     /// encrypt or decrypt
