@@ -6,6 +6,9 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use rstest::rstest;
 use serde_json::Value;
 
@@ -125,6 +128,15 @@ fn every_state_of_a_window_recovers(
     sweep(&["--window", window, "--jobs", "6", "--size", "16-80", "--lanes", "4", "--real", "1"]);
 }
 
+/// The stepped process is a standby: each state is that of a takeover that was itself cut short.
+#[rstest]
+fn every_state_of_a_takeover_recovers(#[values("force", "race")] window: &str) {
+    let scenario = ["--jobs", "5", "--size", "16-80", "--lanes", "4", "--real", "3"];
+    let report = sweep(&[&["--window", window], &scenario[..]].concat());
+    assert_eq!(report["real"], 3, "{report}");
+    assert_eq!(report["races"], if window == "race" { 3 } else { 0 }, "{report}");
+}
+
 #[test]
 fn every_state_of_the_making_of_a_segment_recovers() {
     sweep(&["--window", "creation", "--jobs", "3", "--size", "32", "--lanes", "4", "--real", "0"]);
@@ -177,6 +189,32 @@ fn a_crash_point_is_replayed_by_its_token() {
     }
     let (code, _, err) = common::run(common::program!("takeover"), &["replay", "nonsense@1"]);
     assert_eq!(code, 2, "{err}");
+}
+
+/// What a debugger would be attached to: a process that stands stopped, and nobody traces.
+#[test]
+fn a_crash_point_is_held_for_a_debugger() {
+    let args = ["--jobs", "2", "--lanes", "2", "--size", "32", "--real", "0"];
+    let token = sweep(&args)["token"].as_str().expect("a token").to_owned();
+    let mut replay = Command::new(common::program!("takeover"))
+        .args(["replay", "--gdb", &format!("{token}@0")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut said = BufReader::new(replay.stdout.take().expect("a pipe")).lines();
+    let pid = loop {
+        let line = said.next().expect("the pid is said").expect("a line");
+        if let Some((_, pid)) = line.split_once("gdb -p ") {
+            break pid.parse::<i32>().expect("a pid");
+        }
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it is there");
+    for wanted in ["State:\tT", "TracerPid:\t0"] {
+        assert!(status.contains(wanted), "no {wanted:?} in\n{status}");
+    }
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .expect("it is killed");
+    assert!(replay.wait().expect("it ends").success());
 }
 
 /// The full matrix, in the `exhaustive` profile alone: nextest partitions shard it over machines.
@@ -259,7 +297,8 @@ mod matrix {
 
     #[rstest]
     fn every_state_of_a_window(
-        #[values("burst", "creation", "keys", "acknowledge", "release")] window: &str,
+        #[values("burst", "creation", "keys", "acknowledge", "release", "force", "race")]
+        window: &str,
         #[values("aes-128-cbc", "aes-256-ctr", "hmac-sha256")] cipher: &str,
         #[values("anywhere", "identical")] placement: &str,
     ) {

@@ -24,7 +24,8 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "NAMES", default_value = "mbmgr", value_delimiter = ',')]
     subject: Vec<String>,
     /// The part of the primary's life that is stepped: jobs (first submit to last flush), burst,
-    /// creation, keys, acknowledge or release
+    /// creation, keys, acknowledge, release, force (a standby that kills an owner that hangs) or race
+    /// (a standby beside another)
     #[arg(long, value_name = "NAME", default_value = "jobs", value_parser = parse::<Window>)]
     window: Window,
     /// 1: kill the primary. 2: kill the secondary that recovers, too. More: and so on, until no new
@@ -34,7 +35,8 @@ pub(super) struct SweepArgs {
     /// Recover only N states, drawn by the seed [default: all]
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// Check N states also with a real SIGKILL and a real take-over
+    /// Check N states also with a real SIGKILL and a real take-over; in the window race also let
+    /// another standby try for real at N instructions
     #[arg(long, value_name = "N", default_value_t = 4)]
     real: usize,
     /// Stop a deeper level at N states
@@ -74,7 +76,8 @@ pub(super) struct SweepArgs {
     /// The backend of the processes that recover: auto, portable, aesni, vaes256 or vaes512
     #[arg(long, value_name = "BACKEND", default_value = "auto", value_parser = parse_choice)]
     standby_backend: Choice,
-    /// Flush this many jobs after the last submit [default: all]
+    /// Flush this many jobs after the last submit [default: all; none in the windows
+    /// release, force and race]
     #[arg(long, value_name = "K")]
     flush: Option<u64>,
     /// Keys, IVs, inputs, lengths, guard bytes and draws are generated from this number
@@ -120,7 +123,7 @@ impl SweepArgs {
             placement: self.placement,
             backend: self.backend.0,
             standby_backend: self.standby_backend.0,
-            partial_flush: self.flush.unwrap_or(self.jobs),
+            partial_flush: self.flush.unwrap_or(self.window.flushes(self.jobs)),
             seed: self.seed,
             crash: CrashPoint::None,
             ..Scenario::default()
@@ -219,15 +222,16 @@ fn watched(case: &dyn Procedure, options: &Options, quiet: bool) -> Result<sweep
 #[expect(clippy::cast_precision_loss, reason = "rates are for reading")]
 fn describe(tick: &Tick, seconds: f64) -> String {
     let rate = tick.judged as f64 / seconds.max(0.001);
-    let (done, all) = tick.runs;
-    let left = if tick.level > 1 && done > 0 {
+    let (done, all) = tick.parts;
+    let left = if done > 0 {
         let left = seconds / done as f64 * (all - done) as f64;
         format!(", about {left:.0} s left at this level")
     } else {
         String::new()
     };
+    let what = if tick.level == 1 { "call" } else { "recovery" };
     format!(
-        "level {}: run {done} of {all}, {} instructions, {} states, {rate:.0} states/s{left}",
+        "level {}: {what} {done} of {all}, {} instructions, {} states, {rate:.0} states/s{left}",
         tick.level, tick.instructions, tick.states
     )
 }
@@ -263,6 +267,12 @@ fn details(report: &Report) {
         "{:.1} s: {:.0} instructions/s, {:.0} recoveries/s; {} states also killed for real",
         report.seconds, report.instructions_per_s, report.states_per_s, report.real
     );
+    if report.races > 0 {
+        println!(
+            "another standby tried at {} instructions: one of the two won each time",
+            report.races
+        );
+    }
     for (count, failure) in report.by_line().into_iter().take(20) {
         println!(
             "{count:6} × {}\n         at {}:{} ({}), call {}\n         takeover replay {}",
