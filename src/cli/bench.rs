@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mbmgr::Algorithm;
 
 use super::Outcome;
+use super::args::parse;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -48,10 +49,6 @@ struct ThroughputArgs {
     /// Draw the rows into FILE
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-}
-
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| format!("{error:#}"))
 }
 
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {

@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand. Exit codes: 0 passed, 1 failed, 2 usage.
 
+mod args;
 mod bench;
 mod inspect;
 mod kills;

@@ -5,18 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use comfy_table::{Cell, Table, presets};
-use fixtures::algorithm::is_cipher;
-use fixtures::scenario::{CrashPoint, Scenario, Sizes, parse_backend, parse_placement};
+use fixtures::scenario::Scenario;
 use fixtures::sweep::{self, Case, Options, Procedure, Report, Tick, Window};
 use indicatif::{ProgressBar, ProgressStyle};
-use mbmgr::{Algorithm, Backend, Direction, Manager};
-use shmem::Placement;
+use mbmgr::Manager;
 
 use super::Outcome;
-
-/// A backend choice; `auto` is `None`.
-#[derive(Clone, Copy, Debug)]
-struct Choice(Option<Backend>);
+use super::args::{JobArgs, parse};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
@@ -45,44 +40,12 @@ pub(super) struct SweepArgs {
     /// Stop at every instruction, also at those that cannot change the segment
     #[arg(long)]
     every_step: bool,
-    /// What the jobs compute: aes-128-cbc, aes-256-gcm, aes-128-cmac, sha256, hmac-sha512, …
-    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Algorithm>)]
-    cipher: Algorithm,
-    /// encrypt or decrypt
-    #[arg(long, value_name = "DIRECTION", default_value = "encrypt", value_parser = parse::<Direction>)]
-    direction: Direction,
-    /// Lanes of the manager, 1 to 16
-    #[arg(long, default_value_t = 16)]
-    lanes: u32,
-    /// Slots of the manager's ring, a power of two from 1 to 65536
-    #[arg(long, default_value_t = 256)]
-    ring: u32,
-    /// Number of jobs
-    #[arg(long, default_value_t = 15)]
-    jobs: u64,
-    /// Bytes of a job, or a range from which lengths are drawn (16-4096)
-    #[arg(long, value_name = "BYTES", default_value = "272", value_parser = parse::<Sizes>)]
-    size: Sizes,
-    /// Give every job an output buffer of its own (hashes and MACs always have one)
-    /// [default: in place]
-    #[arg(long)]
-    out_of_place: bool,
-    /// Where both processes map the segment: identical (at the same address) or anywhere
-    #[arg(long, value_name = "PLACEMENT", default_value = "anywhere", value_parser = parse_place)]
-    placement: Placement,
-    /// The primary's backend: auto, portable, aesni, vaes256 or vaes512
-    #[arg(long, default_value = "auto", value_parser = parse_choice)]
-    backend: Choice,
-    /// The backend of the processes that recover: auto, portable, aesni, vaes256 or vaes512
-    #[arg(long, value_name = "BACKEND", default_value = "auto", value_parser = parse_choice)]
-    standby_backend: Choice,
+    #[command(flatten)]
+    jobs: JobArgs,
     /// Flush this many jobs after the last submit [default: all; none in the windows
     /// release, force and race]
     #[arg(long, value_name = "K")]
     flush: Option<u64>,
-    /// Keys, IVs, inputs, lengths, guard bytes and draws are generated from this number
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
     /// Sweep a manager that has this bug: the sweep must find it
     #[cfg(feature = "seeded-bugs")]
     #[arg(long, value_name = "NAME", value_parser = parse::<shmem::seeded::Bug>)]
@@ -98,43 +61,18 @@ pub(super) struct SweepArgs {
     svg: Option<PathBuf>,
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| format!("{error:#}"))
-}
-
-fn parse_place(text: &str) -> Result<Placement, String> {
-    parse_placement(text).map_err(|error| format!("{error:#}"))
-}
-
-fn parse_choice(text: &str) -> Result<Choice, String> {
-    parse_backend(text).map(Choice).map_err(|error| format!("{error:#}"))
-}
-
 impl SweepArgs {
     fn scenario(&self) -> Scenario {
-        Scenario {
-            algorithm: self.cipher,
-            direction: self.direction,
-            lanes: self.lanes,
-            ring: self.ring,
-            jobs: self.jobs,
-            sizes: self.size,
-            in_place: is_cipher(self.cipher) && !self.out_of_place,
-            placement: self.placement,
-            backend: self.backend.0,
-            standby_backend: self.standby_backend.0,
-            partial_flush: self.flush.unwrap_or(self.window.flushes(self.jobs)),
-            seed: self.seed,
-            crash: CrashPoint::None,
-            ..Scenario::default()
-        }
+        let scenario = self.jobs.scenario();
+        let partial_flush = self.flush.unwrap_or(self.window.flushes(scenario.jobs));
+        Scenario { partial_flush, ..scenario }
     }
 
     fn options(&self) -> Options {
         Options {
             depth: self.depth,
             sample: self.sample,
-            seed: self.seed,
+            seed: self.jobs.seed,
             real: self.real,
             most_states: self.most_states,
             every_step: self.every_step,
@@ -193,7 +131,7 @@ pub(super) fn procedure(
     Ok(match subject {
         "mbmgr" => Ok(Box::new(Case::<Manager>::new(scenario, window)?)),
         #[cfg(feature = "ipsec-mb")]
-        "ipsec-mb" if scenario.placement == Placement::Identical => {
+        "ipsec-mb" if scenario.placement == shmem::Placement::Identical => {
             Ok(Box::new(Case::<fixtures::reference_subject::Reference>::new(scenario, window)?))
         }
         #[cfg(feature = "ipsec-mb")]
