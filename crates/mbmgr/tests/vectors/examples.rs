@@ -1,204 +1,10 @@
-//! Published vectors: all of Wycheproof's that the table has an algorithm for, and the examples of the
-//! standards for the others, through every backend, lane count, in place and out of place, and through a
-//! change of owner.
-
-mod cases;
+//! The examples of the standards, and two modes by their definitions.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
-use cases::{Case, both_directions, run, ways};
-use mbmgr::{Algorithm, Direction, Job, KeyId};
-use rstest::rstest;
-use wycheproof::{TestResult, aead, cipher, mac, mac_with_nonce};
+use mbmgr::Algorithm;
 
-/// Bytes from hexadecimal digits.
-fn hex(digits: &str) -> Vec<u8> {
-    let digits = digits.chars().filter(|c| !c.is_whitespace()).collect::<String>();
-    let byte = |i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap();
-    (0..digits.len()).step_by(2).map(byte).collect()
-}
-
-/// Runs the cases in all ways, and holds their number: a vector file that shrinks is noticed.
-fn check(cases: &[Case], count: usize) {
-    assert_eq!(cases.len(), count, "the number of vectors");
-    for way in ways() {
-        run(cases, way);
-    }
-}
-
-fn aes(key: &[u8], of_128: Algorithm, of_192: Algorithm, of_256: Algorithm) -> Option<Algorithm> {
-    match key.len() {
-        16 => Some(of_128),
-        24 => Some(of_192),
-        32 => Some(of_256),
-        _ => None,
-    }
-}
-
-/// Valid vectors in both directions, forged ones as decryptions. Returns how many were refused because
-/// of the length of their nonce or tag as well.
-fn aead_cases(
-    name: aead::TestName,
-    algorithm: impl Fn(&[u8]) -> Option<Algorithm>,
-) -> (Vec<Case>, usize) {
-    let (mut cases, mut refused) = (Vec::new(), 0);
-    for group in aead::TestSet::load(name).unwrap().test_groups {
-        for test in group.tests {
-            let algorithm = algorithm(&test.key).unwrap();
-            if !algorithm.takes_iv(test.nonce.len()) || !algorithm.takes_tag(test.tag.len()) {
-                assert_eq!(test.result, TestResult::Invalid, "vector {}", test.tc_id);
-                if test.nonce.len() <= 16 {
-                    let (key, iv) = (KeyId::from_bits(0), &test.nonce);
-                    let job = Job::aead(algorithm, Direction::Encrypt, key, iv);
-                    assert!(job.is_err() || !algorithm.takes_tag(test.tag.len()));
-                }
-                refused += 1;
-                continue;
-            }
-            let mut case = Case::cipher(algorithm, &test.key, &test.nonce, &test.pt, &test.ct);
-            case.name = format!("{algorithm} vector {}", test.tc_id);
-            (case.aad, case.tag) = (test.aad.to_vec(), test.tag.to_vec());
-            if test.result == TestResult::Invalid {
-                let mut case = case.reversed();
-                case.forged = true;
-                case.output = vec![0; case.input.len()];
-                cases.push(case);
-            } else {
-                cases.extend([case.reversed(), case]);
-            }
-        }
-    }
-    (cases, refused)
-}
-
-#[test]
-fn wycheproof_gcm() {
-    let algorithm =
-        |key: &[u8]| aes(key, Algorithm::Aes128Gcm, Algorithm::Aes192Gcm, Algorithm::Aes256Gcm);
-    let (cases, refused) = aead_cases(aead::TestName::AesGcm, algorithm);
-    assert_eq!(refused, 6);
-    check(&cases, 539);
-}
-
-#[test]
-fn wycheproof_ccm() {
-    let algorithm =
-        |key: &[u8]| aes(key, Algorithm::Aes128Ccm, Algorithm::Aes192Ccm, Algorithm::Aes256Ccm);
-    let (cases, refused) = aead_cases(aead::TestName::AesCcm, algorithm);
-    assert_eq!(refused, 66);
-    check(&cases, 891);
-}
-
-#[test]
-fn wycheproof_chacha20_poly1305() {
-    let algorithm = |_: &[u8]| Some(Algorithm::ChaCha20Poly1305);
-    let (cases, refused) = aead_cases(aead::TestName::ChaCha20Poly1305, algorithm);
-    assert_eq!(refused, 9);
-    check(&cases, 572);
-}
-
-/// Of a forged vector the tag must be another.
-#[rstest]
-#[case::cmac(mac::TestName::AesCmac, 306)]
-#[case::hmac_sha1(mac::TestName::HmacSha1, 170)]
-#[case::hmac_sha224(mac::TestName::HmacSha224, 172)]
-#[case::hmac_sha256(mac::TestName::HmacSha256, 174)]
-#[case::hmac_sha384(mac::TestName::HmacSha384, 174)]
-#[case::hmac_sha512(mac::TestName::HmacSha512, 174)]
-#[case::hmac_sm3(mac::TestName::HmacSm3, 174)]
-fn wycheproof_macs(#[case] name: mac::TestName, #[case] count: usize) {
-    let mut cases = Vec::new();
-    for group in mac::TestSet::load(name).unwrap().test_groups {
-        for test in group.tests {
-            let algorithm = match name {
-                mac::TestName::AesCmac => aes(
-                    &test.key,
-                    Algorithm::Aes128Cmac,
-                    Algorithm::Aes192Cmac,
-                    Algorithm::Aes256Cmac,
-                ),
-                mac::TestName::HmacSha1 => Some(Algorithm::HmacSha1),
-                mac::TestName::HmacSha224 => Some(Algorithm::HmacSha224),
-                mac::TestName::HmacSha256 => Some(Algorithm::HmacSha256),
-                mac::TestName::HmacSha384 => Some(Algorithm::HmacSha384),
-                mac::TestName::HmacSha512 => Some(Algorithm::HmacSha512),
-                _ => Some(Algorithm::HmacSm3),
-            };
-            let Some(algorithm) = algorithm else {
-                // A key of a length that AES does not have.
-                assert_eq!(test.result, TestResult::Invalid, "vector {}", test.tc_id);
-                continue;
-            };
-            let mut case = Case::mac(algorithm, &test.key, &test.msg, &test.tag);
-            case.forged = test.result == TestResult::Invalid;
-            case.name = format!("{name:?} vector {}", test.tc_id);
-            cases.push(case);
-        }
-    }
-    check(&cases, count);
-}
-
-#[test]
-fn wycheproof_gmac() {
-    let mut cases = Vec::new();
-    for group in mac_with_nonce::TestSet::load(mac_with_nonce::TestName::Gmac).unwrap().test_groups
-    {
-        for test in group.tests {
-            let (of_128, of_192) = (Algorithm::Aes128Gmac, Algorithm::Aes192Gmac);
-            let algorithm = aes(&test.key, of_128, of_192, Algorithm::Aes256Gmac).unwrap();
-            if !algorithm.takes_iv(test.nonce.len()) {
-                assert_eq!(test.result, TestResult::Invalid, "vector {}", test.tc_id);
-                continue;
-            }
-            let mut case = Case::mac(algorithm, &test.key, &test.msg, &test.tag);
-            case.name = format!("{algorithm} vector {}", test.tc_id);
-            case.iv = test.nonce.to_vec();
-            case.forged = test.result == TestResult::Invalid;
-            cases.push(case);
-        }
-    }
-    check(&cases, 414);
-}
-
-#[test]
-fn wycheproof_xts() {
-    let mut cases = Vec::new();
-    for group in cipher::TestSet::load(cipher::TestName::AesXts).unwrap().test_groups {
-        for test in group.tests {
-            let algorithm = match test.key.len() {
-                32 => Algorithm::Aes128Xts,
-                64 => Algorithm::Aes256Xts,
-                _ => continue,
-            };
-            if test.result == TestResult::Invalid {
-                continue;
-            }
-            // The tweak is the number of the data unit, least significant byte first.
-            let mut iv = test.nonce.to_vec();
-            iv.resize(16, 0);
-            let mut case = Case::cipher(algorithm, &test.key, &iv, &test.pt, &test.ct);
-            case.name = format!("{algorithm} vector {}", test.tc_id);
-            cases.push(case);
-        }
-    }
-    check(&both_directions(&cases), 164);
-}
-
-#[test]
-fn wycheproof_cbc() {
-    let mut cases = Vec::new();
-    for group in cipher::TestSet::load(cipher::TestName::AesCbcPkcs5).unwrap().test_groups {
-        for test in group.tests.into_iter().filter(|test| test.result == TestResult::Valid) {
-            let (of_128, of_192) = (Algorithm::Aes128Cbc, Algorithm::Aes192Cbc);
-            let algorithm = aes(&test.key, of_128, of_192, Algorithm::Aes256Cbc).unwrap();
-            // Padding is the caller's (PKCS 5, 6.2).
-            let mut padded = test.pt.to_vec();
-            let pad = 16 - padded.len() % 16;
-            padded.resize(padded.len() + pad, u8::try_from(pad).unwrap());
-            cases.push(Case::cipher(algorithm, &test.key, &test.nonce, &padded, &test.ct));
-        }
-    }
-    check(&both_directions(&cases), 144);
-}
+use super::cases::{self, Case, both_directions};
+use super::{check, hex};
 
 /// The key and the plaintext of the examples of NIST SP 800-38A, appendix F.
 const KEY_128: &str = "2b7e151628aed2a6abf7158809cf4f3c";
@@ -272,7 +78,7 @@ fn examples_of_sp_800_38a() {
              39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b",
         ),
     ];
-    check(&both_directions(&cases), 16);
+    check("sp-800-38a", &both_directions(&cases));
 }
 
 /// The stream of a short last block is the cipher on the ciphertext block before it, or on the IV.
@@ -295,7 +101,7 @@ fn docsis_ends_as_cfb() {
     let out = first.iter().copied().chain(rest).collect::<Vec<_>>();
     let algorithm = Algorithm::Aes128Docsis;
     let long = Case::cipher(algorithm, &hex(KEY_128), &hex(IV), &plain[..25], &out);
-    check(&both_directions(&[short, long]), 4);
+    check("docsis-as-cfb", &both_directions(&[short, long]));
 }
 
 /// 128-EIA3 by its definition (ETSI/SAGE, document 1, 4.3): for every bit that is set, 32 bits of the
@@ -320,7 +126,7 @@ fn eia3_is_that_of_the_definition() {
         case.iv = iv.to_vec();
         cases.push(case);
     }
-    check(&cases, 5);
+    check("eia3-by-definition", &cases);
 }
 
 #[test]
@@ -358,6 +164,23 @@ fn examples_of_stream_and_legacy_ciphers() {
         cipher(Algorithm::TripleDesCbc, tdes, "0000000000000000", b"fox jump", "68d5c05dd9b6b900"),
         // GB/T 32907, example 1.
         cipher(Algorithm::Sm4Ecb, sm4, "", &hex(sm4), "681edf34d206965e86b3e94f536e4246"),
+        // draft-ribose-cfrg-sm4, A.2.2.1 and A.2.5.1.
+        cipher(
+            Algorithm::Sm4Cbc,
+            sm4,
+            IV,
+            &hex("aaaaaaaabbbbbbbbccccccccddddddddeeeeeeeeffffffffaaaaaaaabbbbbbbb"),
+            "78ebb11cc40b0a48312aaeb2040244cb4cb7016951909226979b0d15dc6a8f6d",
+        ),
+        cipher(
+            Algorithm::Sm4Ctr,
+            sm4,
+            IV,
+            &hex("aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd
+                 eeeeeeeeeeeeeeeeffffffffffffffffaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"),
+            "ac3236cb970cc20791364c395a1342d1a3cbc1878c6f30cd074cce385cdd70c7
+             f234bc0e24c11980fd1286310ce37b926e02fcd0faa0baf38b2933851d824514",
+        ),
         // 128-EEA3 test set 1 (ETSI/SAGE, document 3): COUNT 66035492, BEARER f, DIRECTION 0, of
         // whose 193 bits the first 192 are here.
         cipher(
@@ -376,7 +199,7 @@ fn examples_of_stream_and_legacy_ciphers() {
             &hex("58d03ad62e032ce2dafc683a39bdcb0352a2bc67f1b7de74163ce3a101ef5558"),
         ),
     ];
-    check(&both_directions(&cases), 16);
+    check("examples-of-ciphers", &both_directions(&cases));
 }
 
 #[test]
@@ -432,7 +255,7 @@ fn examples_of_macs() {
             &hex("6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd"),
         ),
     ];
-    check(&cases, 12);
+    check("examples-of-macs", &cases);
 }
 
 #[test]
@@ -513,5 +336,81 @@ fn examples_of_hashes() {
         // The check value of the catalogue of parametrised CRC algorithms.
         hash(Algorithm::Crc32, b"123456789", "2639f4cb"),
     ];
-    check(&cases, 15);
+    check("examples-of-hashes", &cases);
+}
+
+/// RFC 3686, 6, test vectors 1 to 9: the 12 bytes of nonce and IV.
+#[test]
+fn examples_of_rfc_3686() {
+    let counted = |len: u8| (0..len).collect::<Vec<u8>>();
+    let single = b"Single block msg";
+    let case = |algorithm, key: &str, iv: &str, plain: &[u8], out: &str| {
+        Case::cipher(algorithm, &hex(key), &hex(iv), plain, &hex(out))
+    };
+    let cases = [
+        case(
+            Algorithm::Aes128Ctr,
+            "ae6852f8121067cc4bf7a5765577f39e",
+            "000000300000000000000000",
+            single,
+            "e4095d4fb7a7b3792d6175a3261311b8",
+        ),
+        case(
+            Algorithm::Aes128Ctr,
+            "7e24067817fae0d743d6ce1f32539163",
+            "006cb6dbc0543b59da48d90b",
+            &counted(32),
+            "5104a106168a72d9790d41ee8edad388eb2e1efc46da57c8fce630df9141be28",
+        ),
+        case(
+            Algorithm::Aes128Ctr,
+            "7691be035e5020a8ac6e618529f9a0dc",
+            "00e0017b27777f3f4a1786f0",
+            &counted(36),
+            "c1cf48a89f2ffdd9cf4652e9efdb72d74540a42bde6d7836d59a5ceaaef3105325b2072f",
+        ),
+        case(
+            Algorithm::Aes192Ctr,
+            "16af5b145fc9f579c175f93e3bfb0eed863d06ccfdb78515",
+            "0000004836733c147d6d93cb",
+            single,
+            "4b55384fe259c9c84e7935a003cbe928",
+        ),
+        case(
+            Algorithm::Aes192Ctr,
+            "7c5cb2401b3dc33c19e7340819e0f69c678c3db8e6f6a91a",
+            "0096b03b020c6eadc2cb500d",
+            &counted(32),
+            "453243fc609b23327edfaafa7131cd9f8490701c5ad4a79cfc1fe0ff42f4fb00",
+        ),
+        case(
+            Algorithm::Aes192Ctr,
+            "02bf391ee8ecb159b959617b0965279bf59b60a786d3e0fe",
+            "0007bdfd5cbd60278dcc0912",
+            &counted(36),
+            "96893fc55e5c722f540b7dd1ddf7e758d288bc95c69165884536c811662f2188abee0935",
+        ),
+        case(
+            Algorithm::Aes256Ctr,
+            "776beff2851db06f4c8a0542c8696f6c6a81af1eec96b4d37fc1d689e6c1c104",
+            "00000060db5672c97aa8f0b2",
+            single,
+            "145ad01dbf824ec7560863dc71e3e0c0",
+        ),
+        case(
+            Algorithm::Aes256Ctr,
+            "f6d66d6bd52d59bb0796365879eff886c66dd51a5b6a99744b50590c87a23884",
+            "00faac24c1585ef15a43d875",
+            &counted(32),
+            "f05e231b3894612c49ee000b804eb2a9b8306b508f839d6a5530831d9344af1c",
+        ),
+        case(
+            Algorithm::Aes256Ctr,
+            "ff7a617ce69148e4f1726e2f43581de2aa62d9f805532edff1eed687fb54153d",
+            "001cc5b751a51d70a1c11148",
+            &counted(36),
+            "eb6c52821d0bbbf7ce7594462aca4faab407df866569fd07f48cc0b583d6071f1ec0e6b8",
+        ),
+    ];
+    check("rfc-3686", &both_directions(&cases));
 }
