@@ -294,6 +294,21 @@ fn matrix(cipher: &str) -> Vec<Scenario> {
     scenarios
 }
 
+#[test]
+fn the_table_of_ciphers_has_every_name_that_a_run_takes() {
+    let (code, out, err) = common::run(common::program!("takeover"), &["ciphers", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let table: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let rows = table["ciphers"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let all: Vec<_> = mbmgr::Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
+    assert_eq!(names, all);
+    assert!(out.contains("KASUMI"), "what only the reference has is not hidden: {out}");
+    let (code, out, _) = common::run(common::program!("takeover"), &["ciphers"]);
+    assert_eq!(code, 0);
+    assert!(all.iter().all(|name| out.contains(name)) && out.contains("SNOW3G"), "{out}");
+}
+
 /// The kill times of a campaign are reproducible.
 #[test]
 fn a_campaign_draws_the_same_scenarios_again() {

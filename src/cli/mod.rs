@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod ciphers;
 mod inspect;
 mod kills;
 mod latency;
@@ -39,6 +40,8 @@ enum Command {
     Sweep(Box<sweep::SweepArgs>),
     /// Measure throughput beside the reference library and one buffer at a time
     Bench(bench::BenchArgs),
+    /// List every cipher: kernels, journal, vectors, sweep states, and what the reference has
+    Ciphers(ciphers::CiphersArgs),
     /// Run one crash point of a sweep again and explain it
     Replay(replay::ReplayArgs),
     /// Decode a live or left-behind segment: owner, ring, journal, keys (never their bytes)
@@ -70,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Kills(args) => kills::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Ciphers(args) => ciphers::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Soak(args) => soak::run(&args),

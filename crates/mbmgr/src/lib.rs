@@ -32,6 +32,7 @@
 mod algorithm;
 mod cipher;
 mod config;
+mod describe;
 mod error;
 mod hmac;
 mod job;

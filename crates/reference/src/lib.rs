@@ -7,6 +7,7 @@
 
 mod batch;
 mod error;
+mod exact;
 mod ffi;
 mod home;
 mod manager;
@@ -14,6 +15,7 @@ mod words;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
+pub use exact::{Exact, ExactAlgorithm, ExactJob};
 pub use home::{KEYS, LAYOUT_HASH, Look, look};
 pub use manager::{MAX_BURST, MAX_QUEUE, Manager, version};
 pub use words::{Algorithm, Architecture, Direction, Done, Key, Request};

@@ -1,0 +1,50 @@
+//! What to tell of an algorithm: which kind of kernel runs it, and what the journal keeps of its jobs.
+//! Called by tables for people; nothing here runs or survives anything.
+
+use crate::algorithm::{Algorithm, Kind};
+use crate::kernel::Backend;
+use crate::table::Engine;
+
+impl Algorithm {
+    /// The kind of kernel that runs it on `backend`: `lanes` takes up to 16 jobs side by side, `wide` the
+    /// blocks of one job side by side, `crate` is code of the RustCrypto crates, one job at a time.
+    #[must_use]
+    pub fn kernel(self, backend: Backend) -> &'static str {
+        match (&self.row().engine, backend) {
+            (Engine::Cbc | Engine::Ctr, Backend::Portable) => "crate",
+            (Engine::Cbc, _) => "lanes, decrypt wide",
+            (Engine::Ctr, _) => "wide",
+            (Engine::Sha256, Backend::Portable) => "crate",
+            (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",
+            (Engine::Sha256, _) => "sha-ni streams, or lanes",
+            (Engine::Sha512, Backend::Portable | Backend::AesNi) => "crate",
+            (Engine::Sha512, _) => "lanes",
+            (Engine::Single(_), backend) => match (self, backend) {
+                (_, Backend::Portable) => "crate",
+                (
+                    Algorithm::Aes128Gcm
+                    | Algorithm::Aes192Gcm
+                    | Algorithm::Aes256Gcm
+                    | Algorithm::Aes128Ccm
+                    | Algorithm::Aes192Ccm
+                    | Algorithm::Aes256Ccm,
+                    _,
+                ) => "counter wide, MAC crate",
+                _ => "crate",
+            },
+        }
+    }
+
+    /// What the journal keeps of a job in place while a step runs, and from where a job goes on after a
+    /// takeover.
+    #[must_use]
+    pub fn journaled(self) -> &'static str {
+        match (&self.row().engine, self.kind()) {
+            (Engine::Cbc, _) => "inputs of each step, decrypt also the chaining value; goes on",
+            (Engine::Ctr, _) => "input of each step; goes on",
+            (_, Kind::Aead) => "input of each step; the cipher goes on, the MAC starts again",
+            (_, Kind::Cipher) => "input and chaining value of each step; goes on",
+            _ => "nothing; starts again",
+        }
+    }
+}

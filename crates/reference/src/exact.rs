@@ -1,0 +1,129 @@
+//! Jobs of any algorithm that the library has, from raw key to tag, for comparing results. In memory of
+//! the process; nothing here survives a crash.
+#![expect(unsafe_code, reason = "calls the library through the shim")]
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use crate::error::{Error, Result};
+use crate::ffi;
+use crate::words::Architecture;
+
+/// A job, as `struct exact_job` of `exact.c` has it.
+#[repr(C)]
+struct RawJob {
+    key: *const u8,
+    key_len: u64,
+    iv: *const u8,
+    iv_len: u64,
+    aad: *const u8,
+    aad_len: u64,
+    src: *const u8,
+    dst: *mut u8,
+    len: u64,
+    tag: *mut u8,
+    tag_len: u64,
+    algorithm: u32,
+    decrypt: u32,
+    done: u64,
+}
+
+unsafe extern "C" {
+    fn exact_algorithm(name: *const u8, len: usize) -> i32;
+    fn exact_run(manager: *mut c_void, jobs: *mut RawJob, count: u64) -> u64;
+}
+
+/// What a job computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactAlgorithm(u32);
+
+impl ExactAlgorithm {
+    /// The library's algorithm of this name, such as `aes-128-gcm`; `None` if it has none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<ExactAlgorithm> {
+        // SAFETY: the bytes of `name` are readable.
+        u32::try_from(unsafe { exact_algorithm(name.as_ptr(), name.len()) })
+            .ok()
+            .map(ExactAlgorithm)
+    }
+}
+
+/// A job, and after [`Exact::run`] its result.
+#[derive(Clone, Debug)]
+pub struct ExactJob {
+    /// What it computes.
+    pub algorithm: ExactAlgorithm,
+    /// Whether it decrypts.
+    pub decrypt: bool,
+    /// The raw key.
+    pub key: Vec<u8>,
+    /// The IV; empty where there is none.
+    pub iv: Vec<u8>,
+    /// Associated data of an AEAD.
+    pub aad: Vec<u8>,
+    /// The message.
+    pub source: Vec<u8>,
+    /// What comes out, of a cipher or AEAD.
+    pub output: Vec<u8>,
+    /// What comes out of a hash, MAC or AEAD: as many bytes as it is long.
+    pub tag: Vec<u8>,
+}
+
+/// A manager of the library in memory of the process.
+#[derive(Debug)]
+pub struct Exact(NonNull<c_void>);
+
+impl Drop for Exact {
+    fn drop(&mut self) {
+        // SAFETY: `new` took it from `reference_allocate`, and it is freed once.
+        unsafe { ffi::reference_free(self.0.as_ptr()) }
+    }
+}
+
+impl Exact {
+    /// A manager that uses this code.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub fn new(architecture: Architecture) -> Result<Exact> {
+        // SAFETY: has no preconditions.
+        NonNull::new(unsafe { ffi::reference_allocate(architecture.number()) })
+            .map(Exact)
+            .ok_or(Error::Unavailable(architecture.name()))
+    }
+
+    /// Runs all jobs together, in their order; what comes out is in the jobs.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the number of the first job that the library does not complete.
+    pub fn run(&mut self, jobs: &mut [ExactJob]) -> Result<()> {
+        let raw = |job: &mut ExactJob| {
+            job.output.resize(job.source.len(), 0);
+            RawJob {
+                key: job.key.as_ptr(),
+                key_len: job.key.len() as u64,
+                iv: job.iv.as_ptr(),
+                iv_len: job.iv.len() as u64,
+                aad: job.aad.as_ptr(),
+                aad_len: job.aad.len() as u64,
+                src: job.source.as_ptr(),
+                dst: job.output.as_mut_ptr(),
+                len: job.source.len() as u64,
+                tag: job.tag.as_mut_ptr(),
+                tag_len: job.tag.len() as u64,
+                algorithm: job.algorithm.0,
+                decrypt: u32::from(job.decrypt),
+                done: 0,
+            }
+        };
+        let mut raws: Vec<RawJob> = jobs.iter_mut().map(raw).collect();
+        // SAFETY: the manager is one; each pointer is to a vector of the length beside it, which lives
+        // in `jobs` and is not touched before the call has returned with nothing outstanding.
+        let came = unsafe { exact_run(self.0.as_ptr(), raws.as_mut_ptr(), raws.len() as u64) };
+        let first = raws.iter().position(|job| job.done == 0);
+        match first {
+            None if came == raws.len() as u64 => Ok(()),
+            _ => Err(Error::Refused(format!("job {} of a batch", first.unwrap_or_default()))),
+        }
+    }
+}
