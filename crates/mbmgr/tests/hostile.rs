@@ -6,7 +6,9 @@
 //! ends in bytes that lie outside its arena. Cases run in child processes, so that a crash or a hang is
 //! named: `HOSTILE_CASE=<kind>:<number>` repeats it alone.
 //!
-//! `HOSTILE_CASES=n` sets how many damaged segments are tried in each kind; the default takes seconds.
+//! `HOSTILE_CASES=n` sets how many damaged segments are tried: a quarter of it before a takeover and of
+//! damaged headers, all of it under a manager, four times that in a storm. The default takes seconds,
+//! the `exhaustive` profile has some 55 million.
 
 #[path = "hostile/damage.rs"]
 mod damage;
@@ -21,10 +23,13 @@ use watched::run;
 
 /// Damaged segments of each kind in the default profile.
 const DEFAULT_CASES: u64 = 20_000;
+/// And in the exhaustive one.
+const EXHAUSTIVE_CASES: u64 = 10_000_000;
 
 fn cases() -> u64 {
-    std::env::var("HOSTILE_CASES")
-        .map_or(DEFAULT_CASES, |n| n.parse().expect("HOSTILE_CASES: a number"))
+    let exhaustive = std::env::var("NEXTEST_PROFILE").is_ok_and(|name| name == "exhaustive");
+    let default = if exhaustive { EXHAUSTIVE_CASES } else { DEFAULT_CASES };
+    std::env::var("HOSTILE_CASES").map_or(default, |n| n.parse().expect("HOSTILE_CASES: a number"))
 }
 
 #[test]

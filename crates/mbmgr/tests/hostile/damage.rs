@@ -1,8 +1,10 @@
 //! What can be done to a segment: bits, fields with values that mean something, whole structs.
 
+use mbmgr::Algorithm;
+
 use super::image::{
-    ARENA_END, BUFFER_LEN, BUFFERS, FIRST, JOURNAL, KEYS, LEN, MANAGER_LEN, RING, SECOND, SLOTS,
-    word,
+    ARENA_END, BUFFER_LEN, BUFFERS, FIRST, JOURNAL, KEY_COUNT, KEYS, LEN, MANAGER_LEN, RING,
+    SECOND, SLOTS, word,
 };
 use super::watched::Rng;
 
@@ -57,7 +59,7 @@ pub(crate) fn interesting(rng: &mut Rng) -> u64 {
 /// One change to the manager at `at`. It leaves the lease alone, and all outside the manager.
 pub(crate) fn manager(target: &mut impl Target, rng: &mut Rng, at: u64) {
     let slot = at + SLOTS + rng.below(RING) * 128;
-    let key = at + KEYS + rng.below(4) * 512;
+    let key = at + KEYS + rng.below(KEY_COUNT) * 512;
     match rng.below(16) {
         0 => target.put64(at + 64 + 8 * rng.below(8), interesting(rng)),
         1 => target
@@ -106,11 +108,16 @@ fn positions(target: &mut impl Target, rng: &mut Rng, at: u64) {
     target.put64(at + 192, returned.wrapping_add(rng.below(RING + 2)));
 }
 
+/// The id of an algorithm, or one next to it that is none.
+fn algorithm_id(rng: &mut Rng) -> u64 {
+    rng.below(Algorithm::ALL.len() as u64 + 3)
+}
+
 /// A job that is nearly right.
 fn slot_fields(target: &mut impl Target, rng: &mut Rng, at: u64) {
     let iv = rng.pick(&[0, 12, 16, 16, 17, 255]);
     let tag = rng.pick(&[0, 0, 3, 4, 32, 64, 65, 255]);
-    let what = rng.below(12) | rng.below(3) << 16 | iv << 24 | tag << 32;
+    let what = algorithm_id(rng) | rng.below(3) << 16 | iv << 24 | tag << 32;
     target.put32(at, rng.below(4));
     if rng.below(2) == 0 {
         target.put64(at + 8, what);
@@ -125,6 +132,18 @@ fn slot_fields(target: &mut impl Target, rng: &mut Rng, at: u64) {
     let len = rng.pick(&[0, 1, 16, 32, 64, 256, 384, 1 << 20, 1 << 30, 1 << 62]);
     target.put64(at + 40, if rng.below(4) == 0 { interesting(rng) } else { len });
     target.put64(at + 64, rng.pick(&[0, 16, 32, 15, 256, 384, 1 << 40, u64::MAX]));
+    if rng.below(2) == 0 {
+        // Associated data, tag and long IV: beside the message, in it, and where nobody may write.
+        for place in [80, 88, 96] {
+            let near = src.wrapping_add(rng.pick(&[0, 8, 369, 384, BUFFER_LEN - 16, BUFFER_LEN]));
+            let far = rng.pick(&[FIRST, SECOND + 64, ARENA_END - 8, ARENA_END]);
+            let any = interesting(rng);
+            target.put64(at + place, rng.pick(&[near, near, far, any]));
+        }
+        let aad = rng.pick(&[0, 0, 13, 16, 384, 1 << 20, 0xffff_ffff]);
+        let iv_at = rng.pick(&[0, 0, 0, 8, 16, 20, 300, 0xffff_ffff]);
+        target.put64(at + 104, aad | iv_at << 32);
+    }
 }
 
 /// A run that could be in flight, over jobs that are there, or over the same one twice.
@@ -140,7 +159,7 @@ fn journal(target: &mut impl Target, rng: &mut Rng, manager: u64) {
     target.put64(at + 8, total | step_bytes << 32 | lanes << 48 | redo << 56);
     // Another algorithm, now and then, than the one that the shape fits.
     if rng.below(4) == 0 {
-        target.put64(slot + 8, what ^ rng.below(12) | 16 << 24);
+        target.put64(slot + 8, what & !0xffff | algorithm_id(rng) | 16 << 24);
     }
     let same = rng.below(2) == 0;
     for lane in 0..16 {

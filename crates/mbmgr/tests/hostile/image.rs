@@ -7,15 +7,16 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
-use mbmgr::{Algorithm, Config, Direction, Job, Key, KeyId, LAYOUT_HASH, Manager, Options};
+use mbmgr::{Algorithm, Config, Direction, Job, Key, KeyId, Kind, LAYOUT_HASH, Manager, Options};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use shmem::{Offset, Placement, Segment, SegmentOptions};
 
-pub(crate) const CONFIG: Config = Config { ring: 8, lanes: 4, keys: 4 };
+pub(crate) const CONFIG: Config = Config { ring: 8, lanes: 4, keys: 6 };
 pub(crate) const RING: u64 = 8;
+pub(crate) const KEY_COUNT: u64 = 6;
 /// Two managers, then the buffers, then bytes that the header keeps out of the arena.
 pub(crate) const FIRST: u64 = 640;
-pub(crate) const MANAGER_LEN: u64 = 256 + 8384 + 4 * 512 + RING * 128;
+pub(crate) const MANAGER_LEN: u64 = 256 + 8384 + KEY_COUNT * 512 + RING * 128;
 pub(crate) const SECOND: u64 = FIRST + MANAGER_LEN;
 pub(crate) const BUFFERS: u64 = SECOND + MANAGER_LEN;
 pub(crate) const BUFFER_LEN: u64 = 768;
@@ -26,7 +27,7 @@ pub(crate) const LEN: u64 = (ARENA_END + 512).next_multiple_of(4096);
 /// Parts of a manager, from its start.
 pub(crate) const JOURNAL: u64 = 256;
 pub(crate) const KEYS: u64 = JOURNAL + 8384;
-pub(crate) const SLOTS: u64 = KEYS + 4 * 512;
+pub(crate) const SLOTS: u64 = KEYS + KEY_COUNT * 512;
 
 pub(crate) fn word(bytes: &[u8], at: u64) -> u64 {
     let at = usize::try_from(at).unwrap();
@@ -43,19 +44,42 @@ pub(crate) fn buffer(i: u64) -> Offset {
     Offset::new(BUFFERS + i * BUFFER_LEN)
 }
 
-/// Jobs of every kind: number `n` uses buffer `n % BUFFER_COUNT`.
+/// Kinds of jobs that [`job`] makes, times what else it varies.
+pub(crate) const JOB_COUNT: u64 = 48;
+
+/// Jobs of every kind: number `n` uses buffer `n % BUFFER_COUNT`. The associated data and the long IV
+/// lie between source and destination, the tag at the buffer's end.
 pub(crate) fn job(n: u64, keys: &[KeyId]) -> Job {
     let at = buffer(n % BUFFER_COUNT);
     let out = Offset::new(at.get() + BUFFER_LEN / 2);
-    let len = [16, 48, 256, 384, 32, 368][usize::try_from(n % 6).unwrap()];
+    let len = [16, 48, 256, 352, 32, 368][usize::try_from(n % 6).unwrap()];
     let cipher = |algorithm, direction, key: KeyId, iv: &[u8]| {
         let job = Job::cipher(algorithm, direction, key, iv).unwrap();
         if n.is_multiple_of(3) { job.from_to(at, out, len) } else { job.in_place(at, len) }
     };
-    let job = match n % 8 {
+    let aead = |algorithm, direction, key: KeyId, iv: &[u8]| {
+        cipher(algorithm, direction, key, iv)
+            .aad(Offset::new(at.get() + 369), 13)
+            .tag(Offset::new(at.get() + BUFFER_LEN - 16), 16)
+    };
+    let job = match n % 16 {
         0..=3 => cipher(Algorithm::Aes128Cbc, Direction::Encrypt, keys[0], &[7; 16]),
         4 => cipher(Algorithm::Aes128Cbc, Direction::Decrypt, keys[0], &[9; 16]),
         5 => cipher(Algorithm::Aes256Ctr, Direction::Encrypt, keys[1], &[1; 12]),
+        8 => aead(Algorithm::Aes128Gcm, Direction::Encrypt, keys[0], &[5; 12]),
+        // Of a tag that nobody made: the job fails, and its output stays as it was.
+        9 => aead(Algorithm::Aes256Gcm, Direction::Decrypt, keys[1], &[5; 12]),
+        10 => Job::mac(Algorithm::Aes128Cmac, keys[0]).from_to(at, out, len).tag_len(8),
+        11 => aead(Algorithm::ChaCha20Poly1305, Direction::Encrypt, keys[3], &[6; 12]),
+        12 => {
+            let iv_at = Offset::new(at.get() + 384 + 368 - 16);
+            let job = Job::with_iv_at(Algorithm::Aes128Gcm, Direction::Encrypt, keys[0], iv_at, 16);
+            let tag = Offset::new(at.get() + BUFFER_LEN - 16);
+            job.aad(Offset::new(at.get() + 369), 13).tag(tag, 16).in_place(at, len)
+        }
+        13 => cipher(Algorithm::Aes128Cfb, Direction::Decrypt, keys[0], &[4; 16]),
+        14 => aead(Algorithm::Aes128Ccm, Direction::Encrypt, keys[0], &[3; 13]),
+        15 => Job::hash(Algorithm::Sha3_256).from_to(at, out, len - 1),
         6 => Job::hash(Algorithm::Sha512).from_to(at, out, len - 5),
         _ => Job::mac(Algorithm::HmacSha256, keys[2]).from_to(at, out, len - 3).tag_len(12),
     };
@@ -85,11 +109,18 @@ fn make(variant: u64) -> Image {
         let value = (i + variant).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
         segment.write(Offset::new(BUFFERS + 8 * i), &value).unwrap();
     }
-    let keys = [Key::Aes(&[1; 16]), Key::Aes(&[2; 32]), Key::HmacSha256(b"hostile")];
+    let keys = [
+        Key::Aes(&[1; 16]),
+        Key::Aes(&[2; 32]),
+        Key::HmacSha256(b"hostile"),
+        Key::For(Algorithm::ChaCha20Poly1305, &[3; 32]),
+    ];
     let keys: Vec<_> = keys.into_iter().map(|key| manager.add_key(key).unwrap()).collect();
     // From none to a ring of outstanding jobs, some returned, the earliest of them acknowledged.
     for n in 0..variant {
-        manager.submit(&job(n + variant % 3, &keys)).unwrap();
+        // Jobs that wait in lanes, or some of every kind.
+        let kind = if variant.is_multiple_of(2) { n % 8 + variant % 3 } else { n * 5 + variant };
+        manager.submit(&job(kind, &keys)).unwrap();
         if n % 5 == 4 {
             manager.flush().unwrap();
         }
@@ -191,8 +222,19 @@ pub(crate) fn allow_destinations(allowed: &mut Allowed, bytes: &[u8], manager: u
         if at + 128 > LEN {
             return;
         }
-        let id = word(bytes, at + 8) & 0xffff;
+        let what = word(bytes, at + 8).to_le_bytes();
+        let id = usize::from(u16::from_le_bytes([what[0], what[1]]));
+        let Some(algorithm) = id.checked_sub(1).and_then(|row| Algorithm::ALL.get(row)) else {
+            continue;
+        };
         let (dst, len) = (word(bytes, at + 32), word(bytes, at + 40));
-        allowed.add(dst, if id >= 7 { 64 } else { len });
+        let digest = match what[4] {
+            0 => algorithm.digest_len().unwrap_or(0) as u64,
+            len => u64::from(len),
+        };
+        allowed.add(dst, if algorithm.is_cipher() { len } else { digest });
+        if algorithm.kind() == Kind::Aead {
+            allowed.add(word(bytes, at + 88), digest);
+        }
     }
 }

@@ -8,8 +8,8 @@ use shmem::{Offset, Segment};
 
 use super::damage::{self, Target};
 use super::image::{
-    ARENA_END, Allowed, BUFFER_COUNT, BUFFER_LEN, BUFFERS, FIRST, Image, LEN, MANAGER_LEN, SECOND,
-    SLOTS, Stage, allow_destinations, buffer, images, job, word,
+    ARENA_END, Allowed, BUFFER_COUNT, BUFFER_LEN, BUFFERS, FIRST, Image, JOB_COUNT, KEY_COUNT, LEN,
+    MANAGER_LEN, SECOND, SLOTS, Stage, allow_destinations, buffer, images, job, word,
 };
 use super::watched::Rng;
 
@@ -56,12 +56,13 @@ fn allowed(bytes: &[u8], more: &[Job], second: bool) -> Allowed {
     for job in more {
         // A digest is shorter than any buffer's second half.
         allowed.add(job.dst.get(), job.len.max(64));
+        allowed.add(job.tag.get(), u64::from(job.tag_len));
     }
     allowed.forbid(0, FIRST);
     // A damaged shape may be larger than the true one, if no other manager is in its way.
     let (ring, keys) =
         (word(bytes, FIRST + 72) & 0xffff_ffff, word(bytes, FIRST + 80) & 0xffff_ffff);
-    allowed.add(FIRST, MANAGER_LEN.max(SLOTS - 4 * 512 + ring * 128 + keys * 512));
+    allowed.add(FIRST, MANAGER_LEN.max(SLOTS - KEY_COUNT * 512 + ring * 128 + keys * 512));
     if second {
         allowed.forbid(SECOND, MANAGER_LEN);
     }
@@ -80,7 +81,7 @@ pub(crate) fn attach(rng: &mut Rng) -> u64 {
     stage.put(&mut before);
     let segment = stage.open().unwrap();
     let second = is_manager(&segment, 1);
-    let more = [job(rng.below(24), &image.keys), job(rng.below(24), &image.keys)];
+    let more = [job(rng.below(JOB_COUNT), &image.keys), job(rng.below(JOB_COUNT), &image.keys)];
     let force = rng.below(4) == 0;
     let options = options(rng);
     let outcome = if force {
@@ -165,10 +166,14 @@ impl Target for Live<'_> {
 fn act(manager: &mut Manager, rng: &mut Rng, keys: &[KeyId]) -> String {
     match rng.below(8) {
         0..=3 => {
-            format!("{:?}", manager.submit(&job(rng.below(24), keys)).map_err(|e| e.to_string()))
+            format!(
+                "{:?}",
+                manager.submit(&job(rng.below(JOB_COUNT), keys)).map_err(|e| e.to_string())
+            )
         }
         4 => {
-            let jobs: Vec<Job> = (0..rng.below(6)).map(|_| job(rng.below(24), keys)).collect();
+            let jobs: Vec<Job> =
+                (0..rng.below(6)).map(|_| job(rng.below(JOB_COUNT), keys)).collect();
             let mut back = Vec::new();
             let accepted = manager.submit_burst(&jobs, &mut back).map_err(|e| e.to_string());
             format!("{accepted:?} {back:?}")

@@ -96,6 +96,7 @@ fn watch(child: nix::unistd::Pid, progress: &Progress) -> WaitStatus {
     let mut last = (u64::MAX, Instant::now());
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap() {
+            // The interval of a watchdog: what it looks for is that nothing happens.
             WaitStatus::StillAlive => std::thread::sleep(Duration::from_millis(10)),
             ended => return ended,
         }
