@@ -334,6 +334,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
         assert!(begin.elapsed() < Duration::from_secs(20), "{what} did not happen");
+        // What other programs do is looked at from outside, now and then.
         std::thread::sleep(Duration::from_millis(2));
     }
 }

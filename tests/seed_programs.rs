@@ -135,6 +135,7 @@ fn the_secondary_cleans_up_after_a_primary_that_was_killed() {
         if gone && said.contains("SECONDARY") || begin.elapsed().as_secs() > 20 {
             break said;
         }
+        // A grandchild, which this process cannot wait for: it is looked at now and then.
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
     assert!(said.contains("SECONDARY: received 15 (total 15)"), "{said}");

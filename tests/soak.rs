@@ -16,6 +16,12 @@ fn short_soak_loses_nothing() {
         assert_eq!(count(none), 0, "{none}: {totals:#}");
     }
     assert!(count("takeovers") > 20 && count("jobs") > 1000, "{totals:#}");
+    let growth = |name: &str| {
+        let [begin, end] = [0, 1].map(|i| totals[name][i].as_u64().unwrap());
+        end.saturating_sub(begin)
+    };
+    assert!(growth("anonymous_kib") <= 64 && growth("rss_kib") <= 256, "{totals:#}");
+    assert_eq!((growth("descriptors"), growth("segments")), (0, 0), "{totals:#}");
     assert!(count("forced") > 0 && count("handovers") > 0, "{totals:#}");
 }
 

@@ -78,8 +78,9 @@ pub(crate) fn ticks_per_cycle() -> f64 {
         let mut turns = TURNS;
         let mut value = 3_u64;
         while turns > 0 {
-            // SAFETY: multiplies a register by itself, nothing else. It may touch memory as far as
-            // the compiler knows, which keeps it between the two readings of the counter.
+            // It may touch memory as far as the compiler knows, which keeps it between the two
+            // readings of the counter.
+            // SAFETY: multiplies a register by itself, nothing else.
             unsafe {
                 asm!(
                     ".rept 64",
@@ -104,6 +105,7 @@ pub(crate) fn ticks_per_second() -> f64 {
 
 fn measure_ticks_per_second() -> f64 {
     let (begin, from) = (Instant::now(), start());
+    // The time that is measured.
     std::thread::sleep(Duration::from_millis(20));
     let ticks = stop() - from;
     as_f64(ticks) / begin.elapsed().as_secs_f64()

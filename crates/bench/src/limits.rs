@@ -125,8 +125,8 @@ fn aes_xmm() -> f64 {
 /// One AES round in registers of four blocks.
 fn aes_zmm() -> f64 {
     per_byte(16 * 12 * 64, || {
-        // SAFETY: as in `aes_xmm`; VAES and AVX-512 were detected. The clobbered registers include
-        // their upper parts, which vzeroupper clears again.
+        // The clobbered registers include their upper parts, which vzeroupper clears again.
+        // SAFETY: as in `aes_xmm`; VAES and AVX-512 were detected.
         unsafe {
             asm!(
                 ".rept 16",
@@ -275,8 +275,8 @@ macro_rules! four_rounds {
 /// SHA-256 in 16 lanes: 16 times four rounds take in 16 blocks of 64 bytes.
 fn sha256_vector() -> f64 {
     per_byte(64, || {
-        // SAFETY: as in `aes_xmm`; AVX-512 was detected. zmm16 and up are no register that code
-        // outside `target_feature` functions uses.
+        // zmm16 and up are no register that code outside `target_feature` functions uses.
+        // SAFETY: as in `aes_xmm`; AVX-512 was detected.
         unsafe { asm!(four_rounds!("d"), options(nostack)) }
     })
 }

@@ -8,7 +8,7 @@ use shmem::{Offset, Segment};
 
 #[expect(dead_code, reason = "shared by several test programs")]
 mod common;
-use common::{Board, CONFIG, Child, LONG, aes_key, bytes, job, reopen, segment};
+use common::{Board, CONFIG, Child, LONG, aes_key, bytes, job, reopen, segment, until_killed};
 
 fn create(segment: &Arc<Segment>) -> Manager {
     Manager::create(segment, &CONFIG, &Options::default()).unwrap()
@@ -30,7 +30,7 @@ fn one_standby_takes_all_managers_of_a_dead_process() {
                 }
             }
             board.put(0, 1);
-            std::thread::sleep(LONG);
+            until_killed();
         })
     };
     board.until(0, 1);
@@ -120,14 +120,33 @@ fn manager_with_jobs_is_not_removed_and_passes_on() {
     next.remove().unwrap();
 }
 
+/// Returns once a thread of this process waits for a futex. Nobody is told of that: it must be looked
+/// at, in its turn.
+fn until_waiting(tid: i32) {
+    let limit = std::time::Instant::now() + LONG;
+    let wanted = nix::libc::SYS_futex.to_string();
+    let call = format!("/proc/self/task/{tid}/syscall");
+    while std::fs::read_to_string(&call).unwrap().split(' ').next() != Some(&*wanted) {
+        assert!(std::time::Instant::now() < limit, "thread {tid} never waits for a futex");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn standbys_of_a_removed_manager_all_learn_it() {
     let segment = segment(1);
     let manager = create(&segment);
     let standby = || Standby::attach(&segment, 0, &Options::default()).unwrap();
     let (one, two) = (standby(), standby());
-    let waiting = [one, two].map(|s| std::thread::spawn(move || s.wait(Some(LONG)).err()));
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiting = [one, two].map(|standby| {
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            tell.send(nix::unistd::gettid().as_raw()).unwrap();
+            standby.wait(Some(LONG)).err()
+        })
+    });
+    told.iter().take(2).for_each(until_waiting);
     manager.remove().unwrap();
     for end in waiting {
         let error = end.join().unwrap().expect("nothing to take over");

@@ -11,7 +11,7 @@ use nix::sys::wait::WaitStatus;
 use shmem::{Offset, Previous};
 
 mod common;
-use common::{Board, CONFIG, Child, LONG, aes_key, bytes, job, reopen, segment};
+use common::{Board, CONFIG, Child, LONG, aes_key, bytes, job, reopen, segment, until_killed};
 
 fn taken(wait: Wait) -> Manager {
     match wait {
@@ -49,6 +49,7 @@ fn stopped_owner_is_forced_and_never_writes_again_whatever_wakes_it() {
         board.until(0, 200 + round * 37);
         owner.signal(Signal::SIGSTOP);
         owner.until_stopped();
+        let pid = owner.0;
         let before = view::decode(&segment, 0).unwrap();
         let stop = std::sync::atomic::AtomicBool::new(false);
         let mut manager = std::thread::scope(|scope| {
@@ -68,12 +69,12 @@ fn stopped_owner_is_forced_and_never_writes_again_whatever_wakes_it() {
         let ours = bytes(&segment, Offset::NULL, all);
         let calls = board.get(0);
         let _ = nix::sys::signal::kill(owner.0, Signal::SIGCONT);
-        std::thread::sleep(Duration::from_millis(5));
+        // Nothing of it is left that could write: the wait is over when its last thread has ended.
+        assert_eq!(owner.end(), WaitStatus::Signaled(pid, Signal::SIGKILL, false));
         assert!(bytes(&segment, Offset::NULL, all) == ours, "written after the epoch changed");
         assert_eq!(board.get(0), calls, "the old owner still makes calls");
         let counters = view::decode(&segment, 0).unwrap().counters;
         assert_eq!((counters.forced, counters.deaths, counters.takeovers), (1, 1, 1));
-        assert_eq!(owner.end().pid().map(|_| ()), Some(()));
     }
 }
 
@@ -145,7 +146,7 @@ fn descriptor_of_a_standby_becomes_readable_when_the_manager_is_its_own() {
             let key = aes_key(&mut manager);
             manager.submit(&job(&segment, key, 5)).unwrap();
             board.put(0, 1);
-            std::thread::sleep(LONG);
+            until_killed();
         })
     };
     board.until(0, 1);
@@ -199,7 +200,7 @@ fn forked_child_of_an_owner_neither_keeps_the_manager_alive_nor_uses_it() {
             board.until(1, 1);
             board.put(0, grandchild.0.as_raw().cast_unsigned().into());
             std::mem::forget(grandchild);
-            std::thread::sleep(LONG);
+            until_killed();
         })
     };
     board.until(1, 1);

@@ -74,6 +74,7 @@ impl Watch {
                 // Others that wait are woken too; they look, and wait on.
                 sys::wake_all(&words.word);
             }
+            // A wake-up is missed by who is not asleep yet: hence again.
             std::thread::sleep(STOP_INTERVAL);
         }
         let panicked = |_| Err(Error::system("the watching thread", std::io::ErrorKind::Other));

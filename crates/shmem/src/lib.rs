@@ -8,6 +8,7 @@
 mod arena;
 mod bytes;
 mod error;
+mod event;
 mod layout;
 mod lease;
 mod lease_thread;
@@ -25,6 +26,7 @@ mod sys;
 
 pub use arena::Arena;
 pub use error::{Error, Result};
+pub use event::{ring, wait_while};
 pub use layout::{HEADER_LEN, ROOTS, Shared};
 pub use lease::{Acquire, Candidate, Lease, Previous};
 pub use lease_watch::Watch;

@@ -4,7 +4,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mbmgr::{Algorithm, Config, Direction, Job, Key, KeyId, LAYOUT_HASH, Manager};
@@ -52,8 +52,11 @@ pub(crate) fn bytes(segment: &Segment, at: Offset, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Numbers that all processes of a test see.
-pub(crate) struct Board([AtomicU64; 64]);
+/// Numbers that all processes of a test see, and a word that changes with each of them.
+pub(crate) struct Board {
+    numbers: [AtomicU64; 64],
+    bell: AtomicU32,
+}
 
 impl Board {
     pub(crate) fn new() -> &'static Board {
@@ -67,23 +70,38 @@ impl Board {
     }
 
     pub(crate) fn put(&self, place: usize, value: u64) {
-        self.0[place].store(value, Ordering::Release);
+        self.numbers[place].store(value, Ordering::Release);
+        shmem::ring(&self.bell);
     }
 
     pub(crate) fn add(&self, place: usize) -> u64 {
-        self.0[place].fetch_add(1, Ordering::AcqRel)
+        let before = self.numbers[place].fetch_add(1, Ordering::AcqRel);
+        shmem::ring(&self.bell);
+        before
     }
 
     pub(crate) fn get(&self, place: usize) -> u64 {
-        self.0[place].load(Ordering::Acquire)
+        self.numbers[place].load(Ordering::Acquire)
     }
 
     pub(crate) fn until(&self, place: usize, value: u64) {
-        let since = Instant::now();
-        while self.get(place) < value {
-            assert!(since.elapsed() < LONG, "place {place} never reaches {value}");
-            std::thread::sleep(Duration::from_micros(50));
+        let limit = Instant::now() + LONG;
+        loop {
+            // Before the number: if it changes after that look, so has the bell.
+            let bell = self.bell.load(Ordering::Acquire);
+            if self.get(place) >= value {
+                return;
+            }
+            assert!(Instant::now() < limit, "place {place} never reaches {value}");
+            shmem::wait_while(&self.bell, bell, Some(limit)).unwrap();
         }
+    }
+}
+
+/// Does nothing until a signal ends this process.
+pub(crate) fn until_killed() -> ! {
+    loop {
+        nix::unistd::pause();
     }
 }
 
@@ -97,6 +115,8 @@ impl Child {
         match unsafe { fork() }.unwrap() {
             ForkResult::Parent { child } => Child(child),
             ForkResult::Child => {
+                // One that waits to be killed shall not outlive a parent that was itself.
+                nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).unwrap();
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(role));
                 // SAFETY: ends the process.
                 unsafe { libc::_exit(i32::from(done.is_err())) }
