@@ -1,8 +1,11 @@
 //! `takeover inspect`: a segment, live or left behind, in words.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
-use fixtures::inspect;
+use fixtures::{inspect, watch};
 use shmem::SegmentName;
 
 use super::Outcome;
@@ -13,6 +16,14 @@ pub(super) struct InspectArgs {
     /// [default: lists the segments of this system]
     #[arg(value_name = "NAME|FILE")]
     name: Option<String>,
+    /// Show the counters (submitted, completed, redelivered, recovered, takeovers and their time) again
+    /// and again, until the segment goes away; on a terminal in place, else whenever they change
+    #[arg(long, requires = "name")]
+    watch: bool,
+    /// With --watch: milliseconds between two looks
+    #[arg(long, value_name = "MS", default_value_t = 500, requires = "watch",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    interval: u64,
 }
 
 pub(super) fn run(args: &InspectArgs) -> Result<Outcome> {
@@ -22,7 +33,32 @@ pub(super) fn run(args: &InspectArgs) -> Result<Outcome> {
         }
         return Ok(Outcome::Passed);
     };
-    let segment = inspect::open(name)?;
-    print!("{}", inspect::segment(&segment)?);
+    if args.watch {
+        follow(name, Duration::from_millis(args.interval))?;
+    } else {
+        let segment = inspect::open(name)?;
+        print!("{}", inspect::segment(&segment)?);
+    }
     Ok(Outcome::Passed)
+}
+
+fn follow(name: &str, interval: Duration) -> Result<()> {
+    let mut out = std::io::stdout();
+    let in_place = out.is_terminal();
+    let mut shown = String::new();
+    watch::watch(name, interval, |text| {
+        if text == shown {
+            return Ok(());
+        }
+        if in_place && !shown.is_empty() {
+            // Up to where the last ones began, and clear from there.
+            write!(out, "\x1b[{}A\x1b[J", shown.lines().count())?;
+        }
+        write!(out, "{text}")?;
+        out.flush()?;
+        text.clone_into(&mut shown);
+        Ok(())
+    })?;
+    println!("{name} is gone");
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! must hold is that nothing panics, hangs or crashes, and that nothing is written but the manager's
 //! own bytes and the destinations of its jobs. The segment lies between pages that nobody may touch, and
 //! ends in bytes that lie outside its arena. Cases run in child processes, so that a crash or a hang is
-//! named: `HOSTILE_CASE=<kind>:<number>` repeats it alone.
+//! named: `HOSTILE_CASE=<kind>:<number>` repeats it alone, `HOSTILE_FIRST=<number>` begins there.
 //!
 //! `HOSTILE_CASES=n` sets how many damaged segments are tried: a quarter of it before a takeover and of
 //! damaged headers, all of it under a manager, four times that in a storm. The default takes seconds,

@@ -11,8 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
-/// Longer than any case may take on a machine that does other things too.
+/// Longer than any case may run, or be found asleep. Waiting for a processor counts as neither: on a
+/// machine that does other things too, that may take minutes.
 const HANG: Duration = Duration::from_secs(30);
+/// Between two looks at the child.
+const LOOK: Duration = Duration::from_millis(10);
 const FAILED: i32 = 3;
 
 /// A random number generator (SplitMix64): the same numbers for the same case, always.
@@ -50,8 +53,8 @@ struct Progress {
     damaged: AtomicU64,
 }
 
-/// Plays cases of a kind, from the first, until `wanted` damaged segments were tried. `play` returns
-/// how many a case took.
+/// Plays cases of a kind, from number 0 or `HOSTILE_FIRST`, until `wanted` damaged segments were tried.
+/// `play` returns how many a case took.
 pub(crate) fn run(kind: &str, wanted: u64, play: fn(&mut Rng) -> u64) {
     if let Ok(only) = std::env::var("HOSTILE_CASE") {
         if let Some(number) = only.strip_prefix(&format!("{kind}:")) {
@@ -59,6 +62,8 @@ pub(crate) fn run(kind: &str, wanted: u64, play: fn(&mut Rng) -> u64) {
         }
         return;
     }
+    let first = std::env::var("HOSTILE_FIRST");
+    let first = first.map_or(0_u64, |number| number.parse().expect("HOSTILE_FIRST: a number"));
     let progress = shared_progress();
     let since = Instant::now();
     // SAFETY: the child runs cases and exits. It starts threads and allocates, which the C library
@@ -66,7 +71,7 @@ pub(crate) fn run(kind: &str, wanted: u64, play: fn(&mut Rng) -> u64) {
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
             let outcome = std::panic::catch_unwind(|| {
-                for case in 0.. {
+                for case in first.. {
                     progress.case.store(case, Ordering::Relaxed);
                     let tried = play(&mut Rng(case));
                     if progress.damaged.fetch_add(tried, Ordering::Relaxed) + tried >= wanted {
@@ -87,27 +92,40 @@ pub(crate) fn run(kind: &str, wanted: u64, play: fn(&mut Rng) -> u64) {
                 "after {damaged} damaged segments; repeat it with HOSTILE_CASE={kind}:{case}"
             );
             assert!(damaged >= wanted, "only {damaged} of {wanted} were tried");
-            println!("{kind}: {damaged} damaged segments in {case} cases, {:?}", since.elapsed());
+            let took = since.elapsed();
+            println!("{kind}: {damaged} damaged segments, cases {first} to {case}, {took:?}");
         }
     }
 }
 
 fn watch(child: nix::unistd::Pid, progress: &Progress) -> WaitStatus {
-    let mut last = (u64::MAX, Instant::now());
+    let (mut last, mut ran, mut slept) = (u64::MAX, Duration::ZERO, Duration::ZERO);
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap() {
             // The interval of a watchdog: what it looks for is that nothing happens.
-            WaitStatus::StillAlive => std::thread::sleep(Duration::from_millis(10)),
+            WaitStatus::StillAlive => std::thread::sleep(LOOK),
             ended => return ended,
         }
+        let Some((asleep, cpu)) = state(child) else { continue };
         let case = progress.case.load(Ordering::Relaxed);
-        if case != last.0 {
-            last = (case, Instant::now());
+        if case != last {
+            (last, ran, slept) = (case, cpu, Duration::ZERO);
         }
-        if last.1.elapsed() > HANG {
+        slept = if asleep { slept + LOOK } else { Duration::ZERO };
+        if slept > HANG || cpu.saturating_sub(ran) > HANG {
             let _ = kill(child, Signal::SIGKILL);
         }
     }
+}
+
+/// Whether a process sleeps, and how long it ran so far.
+fn state(pid: nix::unistd::Pid) -> Option<(bool, Duration)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    // User and system time, in hundredths of a second.
+    let ran = Duration::from_millis(10 * (ticks(11)? + ticks(12)?));
+    Some((matches!(*fields.first()?, "S" | "D"), ran))
 }
 
 fn shared_progress() -> &'static Progress {
