@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mbmgr::{Error, Manager, Options, Standby, Wait, view};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use shmem::{Offset, Previous};
@@ -242,4 +243,29 @@ fn wait_on_a_lease_of_nobody_ends() {
     let since = Instant::now();
     taken(standby.wait(Some(LONG)).unwrap());
     assert!(since.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn memory_that_may_not_be_locked_is_an_error_and_no_harm() {
+    let segment = segment(1);
+    let board = Board::new();
+    let owner = {
+        let segment = reopen(&segment);
+        Child::run(move || {
+            setrlimit(Resource::RLIMIT_MEMLOCK, 0, 0).unwrap();
+            if nix::unistd::geteuid().is_root() {
+                // Root may lock whatever the limit says.
+                nix::unistd::setuid(nix::unistd::Uid::from_raw(65534)).unwrap();
+            }
+            let mut manager = Manager::create(&segment, &CONFIG, &Options::default()).unwrap();
+            let error = manager.lock_memory().unwrap_err().to_string();
+            assert!(error.contains("mlock (see RLIMIT_MEMLOCK) failed"), "{error}");
+            let key = aes_key(&mut manager);
+            manager.submit(&job(&segment, key, 3)).unwrap();
+            assert_eq!(manager.flush().unwrap().unwrap().user, 3);
+            board.put(0, 1);
+        })
+    };
+    assert!(matches!(owner.end(), WaitStatus::Exited(_, 0)));
+    assert_eq!(board.get(0), 1, "the child did not get to its end");
 }

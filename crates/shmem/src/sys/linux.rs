@@ -15,6 +15,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{
     MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap, shm_open, shm_unlink,
 };
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
 use crate::placement::MapRequest;
@@ -60,7 +61,7 @@ pub(crate) fn segment_names() -> io::Result<Vec<String>> {
 /// Sets the length and reserves the memory, so that a full system is an error here and not a
 /// SIGBUS later.
 pub(crate) fn set_len_and_reserve(file: &File, len: u64) -> io::Result<()> {
-    file.set_len(len)?;
+    set_len(file, len)?;
     let len = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
     loop {
         match posix_fallocate(file, 0, len) {
@@ -70,12 +71,22 @@ pub(crate) fn set_len_and_reserve(file: &File, len: u64) -> io::Result<()> {
     }
 }
 
+/// Beyond RLIMIT_FSIZE the system sends SIGXFSZ, which ends the process: an error is better.
+fn set_len(file: &File, len: u64) -> io::Result<()> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if len > limit {
+        let what = format!("RLIMIT_FSIZE allows files of {limit} bytes, not of {len}: raise it");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    file.set_len(len)
+}
+
 /// A file without a name, of this length for good.
 pub(crate) fn create_anonymous(label: &str, len: u64) -> io::Result<File> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let fd: OwnedFd = memfd_create(label, flags)?;
     let file = File::from(fd);
-    file.set_len(len)?;
+    set_len(&file, len)?;
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file)
