@@ -9,12 +9,10 @@ use core::array;
 use core::ops::Range;
 use shmem::seeded::{Bug, seeded};
 
-use super::block::{BlockVector, opaque};
+use super::block::BlockVector;
+use super::round_keys::{Own, RoundKeys, encrypt};
 use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
 use crate::journal::Log;
-
-/// Bytes of one round's keys of all lanes.
-pub(super) const ROUND_BYTES: usize = MAX_LANES * BLOCK;
 
 /// `LANES` lanes in `LOW` registers of `V`, and in `HIGH` more where one group of registers is too
 /// small.
@@ -41,10 +39,11 @@ pub(super) unsafe fn body<
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
     let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
     let sources = chains.map(|chain| chain.cast_const());
-    let keys = keys.keys.as_ptr().cast::<u8>();
 
     // SAFETY: the caller's duties; offsets stay below `len`, which is a multiple of a block.
     unsafe {
+        let mut low_keys = Own::<V, LOW, 0>::new(keys, 0);
+        let mut high_keys = Own::<V, HIGH, 0>::new(keys, LOW);
         let mut low: [V; LOW] = gather_group::<V, LANES, LOW>(&sources, 0, 0);
         let mut high: [V; HIGH] = gather_group::<V, LANES, HIGH>(&sources, LOW, 0);
         let mut offset = 0;
@@ -67,11 +66,13 @@ pub(super) unsafe fn body<
                     input = gather_group::<V, LANES, LOW>(&src, 0, offset);
                 }
             }
-            encrypt(&mut low, &input, opaque(keys), rounds);
+            low_keys.refresh();
+            encrypt(&mut low, &input, &low_keys, rounds);
             scatter_group::<V, LANES, LOW>(&low, &dst, 0, offset);
             if HIGH > 0 {
                 let input = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
-                encrypt(&mut high, &input, opaque(keys.add(LOW * V::BYTES)), rounds);
+                high_keys.refresh();
+                encrypt(&mut high, &input, &high_keys, rounds);
                 scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
             }
             if let Some(log) = log
@@ -84,92 +85,6 @@ pub(super) unsafe fn body<
         }
         scatter_group::<V, LANES, LOW>(&low, &chains, 0, 0);
         scatter_group::<V, LANES, HIGH>(&high, &chains, LOW, 0);
-    }
-}
-
-/// The next block of each chain: `state` is the one before, and becomes it.
-///
-/// # Safety
-/// As [`rounds_of`].
-#[inline(always)]
-unsafe fn encrypt<V: BlockVector, const COUNT: usize>(
-    state: &mut [V; COUNT],
-    input: &[V; COUNT],
-    keys: *const u8,
-    rounds: u32,
-) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        enter(state, input, keys);
-        rounds_of(state, keys, 1..10);
-        finish(state, keys, rounds);
-    }
-}
-
-/// Chains the input in, and adds the first round key.
-///
-/// # Safety
-/// As [`rounds_of`].
-#[inline(always)]
-pub(super) unsafe fn enter<V: BlockVector, const COUNT: usize>(
-    state: &mut [V; COUNT],
-    input: &[V; COUNT],
-    keys: *const u8,
-) {
-    for (i, state) in state.iter_mut().enumerate() {
-        // SAFETY: the caller's duty.
-        unsafe { *state = state.xor3(input[i], V::load(keys.add(i * V::BYTES))).pin() };
-    }
-}
-
-/// The rounds from the tenth on.
-///
-/// # Safety
-/// As [`rounds_of`].
-#[inline(always)]
-pub(super) unsafe fn finish<V: BlockVector, const COUNT: usize>(
-    state: &mut [V; COUNT],
-    keys: *const u8,
-    rounds: u32,
-) {
-    // Whatever `rounds` is, no round key behind the last is read.
-    let mut last = 10;
-    // SAFETY: rounds up to `last < ROUND_KEYS`, registers of at most 16 lanes.
-    unsafe {
-        if rounds > 10 {
-            rounds_of(state, keys, 10..12);
-            last = 12;
-            if rounds > 12 {
-                rounds_of(state, keys, 12..14);
-                last = 14;
-            }
-        }
-        for (i, state) in state.iter_mut().enumerate() {
-            let key = V::load(keys.add(last * ROUND_BYTES + i * V::BYTES));
-            *state = state.encrypt_last(key).pin();
-        }
-    }
-}
-
-/// Inner rounds `range`.
-///
-/// # Safety
-/// `keys` are the round keys of the first register's lanes in a `LaneKeys`; the instructions of `V`
-/// are enabled in the caller.
-#[inline(always)]
-pub(super) unsafe fn rounds_of<V: BlockVector>(
-    state: &mut [V],
-    keys: *const u8,
-    range: Range<usize>,
-) {
-    for round in range {
-        for (i, state) in state.iter_mut().enumerate() {
-            // SAFETY: the caller's duty.
-            unsafe {
-                let key = V::load(keys.add(round * ROUND_BYTES + i * V::BYTES));
-                *state = state.encrypt_round(key).pin();
-            }
-        }
     }
 }
 

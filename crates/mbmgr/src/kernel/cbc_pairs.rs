@@ -11,21 +11,19 @@ use core::array;
 
 use shmem::seeded::{Bug, seeded};
 
-use super::block::{BlockVector, opaque};
-use super::cbc_encrypt::{
-    ROUND_BYTES, enter, finish, gather_group, lanes_of, rounds_of, scatter_group,
-};
+use super::cbc_encrypt::{gather_group, lanes_of, scatter_group};
 use super::pair::PairVector;
-use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
+use super::round_keys::{RoundKeys, encrypt, enter, finish, rounds_of};
+use super::{BLOCK, Lane, MAX_LANES};
 use crate::journal::Log;
 
 /// Bytes of a step, for each lane.
 pub(super) const STEP: usize = 2 * BLOCK;
 
-/// Rounds whose keys stay in registers.
-const HELD: usize = 3;
+/// Rounds whose keys should stay in registers, where each lane has its own.
+pub(super) const HELD: usize = 3;
 
-/// `LANES` lanes in `COUNT` registers of `V`. There is no second group of registers.
+/// `LANES` lanes in `COUNT` registers of `V`. `keys` are those of the lanes.
 ///
 /// # Safety
 /// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `COUNT` the fewest registers that
@@ -35,40 +33,33 @@ pub(super) unsafe fn body<
     V: PairVector,
     const LANES: usize,
     const COUNT: usize,
-    const SECOND: usize,
+    K: RoundKeys<V>,
 >(
     lanes: &mut [Lane],
-    keys: &LaneKeys,
+    mut keys: K,
     rounds: u32,
     len: usize,
     log: Option<&Log<'_>>,
 ) {
-    const { assert!(LANES <= MAX_LANES && COUNT == LANES.div_ceil(V::BLOCKS) && SECOND == 0) };
+    const { assert!(LANES <= MAX_LANES && COUNT == LANES.div_ceil(V::BLOCKS)) };
     let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
     let src: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].src);
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
     let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
     let sources = chains.map(|chain| chain.cast_const());
-    let keys = keys.keys.as_ptr().cast::<u8>();
 
     // SAFETY: the caller's duties; offsets stay below `len`, which is a multiple of a block.
     unsafe {
         let mut state: [V; COUNT] = gather_group::<V, LANES, COUNT>(&sources, 0, 0);
-        let mut held = [[V::zero(); COUNT]; HELD];
-        for (round, held) in held.iter_mut().enumerate() {
-            for (r, key) in held.iter_mut().enumerate() {
-                *key = V::load(keys.add((round + 1) * ROUND_BYTES + r * V::BYTES)).pin();
-            }
-        }
         let mut offset = 0;
         let mut k = 0;
         if len >= STEP {
             let [mut even, mut odd] = take::<V, LANES, COUNT>(&src, 0, log, 0);
             let mut done = [even, odd];
             loop {
-                let keys = opaque(keys);
-                enter(&mut state, &even, keys);
-                held_rounds(&mut state, &held);
+                keys.refresh();
+                enter(&mut state, &even, &keys);
+                rounds_of(&mut state, &keys, 1..HELD + 1);
                 if k > 0 {
                     put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
                     if let Some(log) = log
@@ -82,9 +73,10 @@ pub(super) unsafe fn body<
                 {
                     log.commit(k);
                 }
-                later_rounds(&mut state, keys, rounds);
+                rounds_of(&mut state, &keys, HELD + 1..10);
+                finish(&mut state, &keys, rounds);
                 done[0] = state;
-                enter(&mut state, &odd, keys);
+                enter(&mut state, &odd, &keys);
                 // The last time the same pair again, into the slot where it is already: for nobody, but
                 // without a branch between the rounds.
                 let more = len - offset >= 2 * STEP;
@@ -95,8 +87,8 @@ pub(super) unsafe fn body<
                     log.commit(step);
                 }
                 [even, odd] = take::<V, LANES, COUNT>(&src, next, log, step);
-                held_rounds(&mut state, &held);
-                later_rounds(&mut state, keys, rounds);
+                rounds_of(&mut state, &keys, 1..10);
+                finish(&mut state, &keys, rounds);
                 done[1] = state;
                 offset += STEP;
                 k += 1;
@@ -124,46 +116,10 @@ pub(super) unsafe fn body<
                 }
                 log.commit(k);
             }
-            enter(&mut state, &input, keys);
-            held_rounds(&mut state, &held);
-            later_rounds(&mut state, keys, rounds);
+            encrypt(&mut state, &input, &keys, rounds);
             scatter_group::<V, LANES, COUNT>(&state, &dst, 0, offset);
         }
         scatter_group::<V, LANES, COUNT>(&state, &chains, 0, 0);
-    }
-}
-
-/// The first rounds, whose keys are in registers.
-///
-/// # Safety
-/// The instructions of `V` are enabled in the caller.
-#[inline(always)]
-unsafe fn held_rounds<V: BlockVector, const COUNT: usize>(
-    state: &mut [V; COUNT],
-    held: &[[V; COUNT]; HELD],
-) {
-    for keys in held {
-        for (state, key) in state.iter_mut().zip(keys) {
-            // SAFETY: the caller's duty.
-            unsafe { *state = state.encrypt_round(*key).pin() };
-        }
-    }
-}
-
-/// The rounds after [`held_rounds`].
-///
-/// # Safety
-/// As [`rounds_of`].
-#[inline(always)]
-unsafe fn later_rounds<V: BlockVector, const COUNT: usize>(
-    state: &mut [V; COUNT],
-    keys: *const u8,
-    rounds: u32,
-) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        rounds_of(state, keys, HELD + 1..10);
-        finish(state, keys, rounds);
     }
 }
 

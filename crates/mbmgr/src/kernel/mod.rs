@@ -5,8 +5,9 @@
 //!
 //! Layers, each used only by those above it:
 //! [`Kernels`] (this file, one `match` per operation) → `x86` (the entries that carry
-//! `target_feature`) → `cbc_encrypt`, `cbc_decrypt`, `ctr`, `sha256`, `sha512` (generic bodies) →
-//! `block`, `word` (vectors of AES blocks and of hash words). `portable` and `sha_ni` stand beside.
+//! `target_feature`; for CBC encrypt with VAES-512 `cbc_512`) → `cbc_encrypt`, `cbc_pairs`, `cbc_lines`,
+//! `cbc_decrypt`, `ctr`, `sha256`, `sha512` (generic bodies) → `round_keys`, `block`, `pair`, `word`
+//! (vectors of AES blocks and of hash words). `portable` and `sha_ni` stand beside.
 #![expect(unsafe_code, reason = "kernels work on raw pointers into memory that is shared")]
 
 use core::fmt;
@@ -20,15 +21,21 @@ mod schedule;
 #[cfg(target_arch = "x86_64")]
 mod block;
 #[cfg(target_arch = "x86_64")]
+mod cbc_512;
+#[cfg(target_arch = "x86_64")]
 mod cbc_decrypt;
 #[cfg(target_arch = "x86_64")]
 mod cbc_encrypt;
+#[cfg(target_arch = "x86_64")]
+mod cbc_lines;
 #[cfg(target_arch = "x86_64")]
 mod cbc_pairs;
 #[cfg(target_arch = "x86_64")]
 mod ctr;
 #[cfg(target_arch = "x86_64")]
 mod pair;
+#[cfg(target_arch = "x86_64")]
+mod round_keys;
 #[cfg(target_arch = "x86_64")]
 mod sha256;
 #[cfg(target_arch = "x86_64")]
@@ -166,10 +173,11 @@ impl Kernels {
     }
 
     /// Bytes that one step of [`Kernels::cbc_encrypt`] covers of each lane.
-    pub(crate) fn cbc_encrypt_step(self, _lanes: &[Lane]) -> usize {
+    pub(crate) fn cbc_encrypt_step(self, lanes: &[Lane]) -> usize {
+        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
         match self.backend {
             #[cfg(target_arch = "x86_64")]
-            Backend::Vaes512 => cbc_pairs::STEP,
+            Backend::Vaes512 => cbc_512::step(lanes),
             _ => BLOCK,
         }
     }

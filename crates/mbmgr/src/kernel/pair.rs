@@ -1,5 +1,5 @@
-//! Vectors of AES blocks that move two neighbouring blocks of a lane at once, for `cbc_pairs`. Holds
-//! no state.
+//! Vectors of AES blocks that move two neighbouring blocks of a lane at once, for `cbc_pairs`, or a
+//! whole register of them, for `cbc_lines`. Holds no state.
 
 use core::arch::x86_64::*;
 
@@ -12,6 +12,9 @@ pub(super) trait PairVector: BlockVector {
     unsafe fn gather_pair(from: &[*const u8; 4], count: usize, kept: Option<*mut u8>) -> [Self; 2];
     /// Two blocks each to the first `count <= BLOCKS` pointers.
     unsafe fn scatter_pair(pair: [Self; 2], to: &[*mut u8; 4], count: usize);
+    /// Four blocks each of four lanes, a register a lane, to four lanes each of four blocks, a register
+    /// a block; and back.
+    unsafe fn transpose(rows: [Self; 4]) -> [Self; 4];
 }
 
 /// Two blocks each of one or two lanes.
@@ -59,5 +62,22 @@ impl PairVector for __m512i {
             let blocks = op!(_mm512_permutex2var_epi64(first, high, second));
             store_two(blocks, [to[2], to[3]], count - 2);
         }
+    }
+    #[inline(always)]
+    unsafe fn transpose(rows: [Self; 4]) -> [Self; 4] {
+        let [a, b, c, d] = rows;
+        // Pinned: a shuffle between AES instructions stays where it was put.
+        op!({
+            let ab_low = _mm512_shuffle_i64x2::<0x44>(a, b).pin();
+            let ab_high = _mm512_shuffle_i64x2::<0xee>(a, b).pin();
+            let cd_low = _mm512_shuffle_i64x2::<0x44>(c, d).pin();
+            let cd_high = _mm512_shuffle_i64x2::<0xee>(c, d).pin();
+            [
+                _mm512_shuffle_i64x2::<0x88>(ab_low, cd_low).pin(),
+                _mm512_shuffle_i64x2::<0xdd>(ab_low, cd_low).pin(),
+                _mm512_shuffle_i64x2::<0x88>(ab_high, cd_high).pin(),
+                _mm512_shuffle_i64x2::<0xdd>(ab_high, cd_high).pin(),
+            ]
+        })
     }
 }

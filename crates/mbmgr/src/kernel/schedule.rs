@@ -97,11 +97,13 @@ fn substitute(word: [u8; 4]) -> [u8; 4] {
 #[repr(C, align(64))]
 pub(crate) struct LaneKeys {
     pub(super) keys: [[[u8; BLOCK]; MAX_LANES]; ROUND_KEYS],
+    /// Whether all lanes in use have the key of lane 0, as far as the owner said.
+    shared: bool,
 }
 
 impl LaneKeys {
     pub(crate) fn new() -> LaneKeys {
-        LaneKeys { keys: [[[0; BLOCK]; MAX_LANES]; ROUND_KEYS] }
+        LaneKeys { keys: [[[0; BLOCK]; MAX_LANES]; ROUND_KEYS], shared: false }
     }
 
     /// Gives `lane` the key of an encrypt schedule.
@@ -109,6 +111,17 @@ impl LaneKeys {
         for (lanes, round_key) in self.keys.iter_mut().zip(&key.round_keys) {
             lanes[lane] = *round_key;
         }
+    }
+
+    /// Says whether all lanes that the next run has use the key of lane 0.
+    #[inline(always)]
+    pub(crate) fn set_shared(&mut self, shared: bool) {
+        self.shared = shared;
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Exchanges the keys of two lanes.

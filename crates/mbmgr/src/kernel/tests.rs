@@ -12,7 +12,10 @@ use super::{Backend, Kernels, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP, ex
 use crate::journal::{LOG_CHAIN, Log};
 use crate::layout::{Journal, LOG_SLOTS};
 
+mod cbc_lanes;
 mod published;
+
+use cbc_lanes::{cbc_encrypt_log_holds_inputs, cbc_encrypt_matches_oracle};
 
 /// Bytes that differ from place to place and from seed to seed.
 fn bytes(len: usize, seed: u64) -> Vec<u8> {
@@ -112,101 +115,6 @@ fn ctr_applied(key: &[u8], counter: &[u8; 16], data: &[u8]) -> Vec<u8> {
 
 fn schedules(key: &[u8]) -> (Schedule, Schedule) {
     expand_key(key).expect("a key length of AES")
-}
-
-/// Lanes of CBC encrypt, each with its own key, chaining value and data.
-struct Batch {
-    keys: Vec<Vec<u8>>,
-    chains: Vec<[u8; 16]>,
-    data: Vec<Vec<u8>>,
-    lane_keys: Box<LaneKeys>,
-    rounds: u32,
-}
-
-impl Batch {
-    fn new(count: usize, key_len: usize, len: usize) -> Batch {
-        let seed = (count * 1000 + key_len) as u64;
-        let keys: Vec<_> = (0..count).map(|l| bytes(key_len, seed + l as u64)).collect();
-        let mut lane_keys = Box::new(LaneKeys::new());
-        let mut rounds = 0;
-        for (lane, key) in keys.iter().enumerate() {
-            let (encrypt, _) = schedules(key);
-            lane_keys.set(lane, &encrypt);
-            rounds = encrypt.rounds;
-        }
-        Batch {
-            keys,
-            chains: (0..count).map(|l| block(seed + 100 + l as u64)).collect(),
-            data: (0..count).map(|l| bytes(len, seed + 200 + l as u64)).collect(),
-            lane_keys,
-            rounds,
-        }
-    }
-
-    /// Runs the kernel and checks output and chaining value of every lane.
-    fn check(&self, kernels: Kernels, in_place: bool, log: Option<&Log<'_>>) {
-        let len = self.data[0].len();
-        // Guard bytes around each output: nothing may be written outside.
-        let mut outputs: Vec<Vec<u8>> = self.data.iter().map(|_| vec![0xa5; len + 128]).collect();
-        let mut lanes = Vec::new();
-        for (lane, output) in outputs.iter_mut().enumerate() {
-            if in_place {
-                output[64..64 + len].copy_from_slice(&self.data[lane]);
-            }
-            let dst = output[64..].as_mut_ptr();
-            let src = if in_place { dst.cast_const() } else { self.data[lane].as_ptr() };
-            lanes.push(Lane { src, dst, chain: self.chains[lane] });
-        }
-        let (keys, rounds) = (&self.lane_keys, self.rounds);
-        // SAFETY: buffers of `len` bytes, disjoint from lane to lane; keys of `rounds` rounds.
-        unsafe { kernels.cbc_encrypt(&mut lanes, keys, rounds, len, log) };
-        for (l, output) in outputs.iter().enumerate() {
-            let expected = cbc_encrypted(&self.keys[l], &self.chains[l], &self.data[l]);
-            assert_eq!(&output[64..64 + len], expected, "lane {l} of {}", outputs.len());
-            assert!(output[..64].iter().chain(&output[64 + len..]).all(|&b| b == 0xa5));
-            assert_eq!(lanes[l].chain, expected[len - 16..], "chaining value of lane {l}");
-        }
-    }
-}
-
-fn cbc_encrypt_matches_oracle(kernels: Kernels) {
-    for count in 1..=MAX_LANES {
-        for key_len in [16, 24, 32] {
-            for len in [16, 32, 48, 64, 272] {
-                let batch = Batch::new(count, key_len, len);
-                for in_place in [false, true] {
-                    batch.check(kernels, in_place, None);
-                    batch.check(kernels, in_place, Some(&Memory::new().log()));
-                }
-            }
-        }
-    }
-}
-
-/// In place, every slot of the log holds exactly the inputs of its step, of every lane.
-fn cbc_encrypt_log_holds_inputs(kernels: Kernels) {
-    for count in 1..=MAX_LANES {
-        for steps in [1, 3, LOG_SLOTS, LOG_SLOTS + 3] {
-            let memory = Memory::new();
-            let dummy =
-                [Lane { src: core::ptr::null(), dst: core::ptr::null_mut(), chain: [0; 16] }; 16];
-            let step = kernels.cbc_encrypt_step(&dummy[..count]);
-            // The last step may be short, where a step is more than a block.
-            for short in (0..step).step_by(16) {
-                let len = steps * step - short;
-                let batch = Batch::new(count, 16, len);
-                batch.check(kernels, true, Some(&memory.log()));
-                assert_eq!(memory.steps(), steps);
-                for k in steps.saturating_sub(LOG_SLOTS)..steps {
-                    for (lane, data) in batch.data.iter().enumerate() {
-                        let input = &data[k * step..len.min((k + 1) * step)];
-                        let kept = &memory.slot(k)[lane * step..][..input.len()];
-                        assert_eq!(kept, input, "step {k}, lane {lane} of {count}, length {len}");
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Lengths around every width of the wide kernels.

@@ -97,99 +97,116 @@ const fn group(lanes: usize, blocks: usize, width: usize, index: usize) -> usize
     if index == 0 { first } else { registers - first }
 }
 
-/// The AES entries of one backend: registers of `$vector`, instructions `$features`.
-macro_rules! aes_entries {
-    ($module:ident, $features:literal, $vector:ty, $cbc:ident) => {
-        pub(super) mod $module {
-            use core::arch::x86_64::*;
+/// The entry of CBC encrypt of one backend: registers of `$vector`, instructions `$features`.
+macro_rules! lane_entry {
+    ($features:literal, $vector:ty) => {
+        use super::group;
+        use crate::kernel::block::BlockVector;
+        use crate::kernel::{Lane, LaneKeys, cbc_encrypt};
 
-            use super::group;
-            use crate::journal::Log;
-            use crate::kernel::block::BlockVector;
-            use crate::kernel::{BLOCK, Lane, LaneKeys, Schedule, cbc_decrypt, ctr, $cbc};
+        /// # Safety
+        /// As `Kernels::cbc_encrypt`, with the instructions of this backend.
+        #[inline]
+        pub(in crate::kernel) unsafe fn cbc_encrypt(
+            lanes: &mut [Lane],
+            keys: &LaneKeys,
+            rounds: u32,
+            len: usize,
+            log: Option<&Log<'_>>,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe { by_lanes!($vector, run_lanes, lanes, (lanes, keys, rounds, len, log)) }
+        }
 
-            /// # Safety
-            /// As `Kernels::cbc_encrypt`, with the instructions of this backend.
-            #[inline]
-            pub(in crate::kernel) unsafe fn cbc_encrypt(
-                lanes: &mut [Lane],
-                keys: &LaneKeys,
-                rounds: u32,
-                len: usize,
-                log: Option<&Log<'_>>,
-            ) {
-                // SAFETY: the caller's duties.
-                unsafe { by_lanes!($vector, run_lanes, lanes, (lanes, keys, rounds, len, log)) }
-            }
-
-            /// # Safety
-            /// As `cbc_encrypt`, with `LANES` lanes.
-            #[target_feature(enable = $features)]
-            unsafe fn run_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
-                lanes: &mut [Lane],
-                keys: &LaneKeys,
-                rounds: u32,
-                len: usize,
-                log: Option<&Log<'_>>,
-            ) {
-                // SAFETY: the caller's duties. A body each with and without the log.
-                unsafe {
-                    if log.is_some() {
-                        $cbc::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, log);
-                    } else {
-                        $cbc::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, None);
-                    }
-                }
-            }
-
-            /// # Safety
-            /// As `Kernels::cbc_decrypt`, with the instructions of this backend.
-            #[target_feature(enable = $features)]
-            pub(in crate::kernel) unsafe fn cbc_decrypt(
-                key: &Schedule,
-                src: *const u8,
-                dst: *mut u8,
-                len: usize,
-                chain: &mut [u8; BLOCK],
-                log: Option<&Log<'_>>,
-            ) {
-                // SAFETY: the caller's duties.
-                unsafe {
-                    match key.rounds {
-                        ..=10 => cbc_decrypt::body::<$vector, 10>(key, src, dst, len, chain, log),
-                        11..=12 => cbc_decrypt::body::<$vector, 12>(key, src, dst, len, chain, log),
-                        _ => cbc_decrypt::body::<$vector, 14>(key, src, dst, len, chain, log),
-                    }
-                }
-            }
-
-            /// # Safety
-            /// As `Kernels::ctr`, with the instructions of this backend.
-            #[target_feature(enable = $features)]
-            pub(in crate::kernel) unsafe fn ctr(
-                key: &Schedule,
-                src: *const u8,
-                dst: *mut u8,
-                len: usize,
-                counter: &[u8; BLOCK],
-                log: Option<&Log<'_>>,
-            ) {
-                // SAFETY: the caller's duties.
-                unsafe {
-                    match key.rounds {
-                        ..=10 => ctr::body::<$vector, 10>(key, src, dst, len, counter, log),
-                        11..=12 => ctr::body::<$vector, 12>(key, src, dst, len, counter, log),
-                        _ => ctr::body::<$vector, 14>(key, src, dst, len, counter, log),
-                    }
+        /// # Safety
+        /// As `cbc_encrypt`, with `LANES` lanes.
+        #[target_feature(enable = $features)]
+        unsafe fn run_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
+            lanes: &mut [Lane],
+            keys: &LaneKeys,
+            rounds: u32,
+            len: usize,
+            log: Option<&Log<'_>>,
+        ) {
+            // SAFETY: the caller's duties. A body each with and without the log.
+            unsafe {
+                if log.is_some() {
+                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, log);
+                } else {
+                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, None);
                 }
             }
         }
     };
 }
 
-aes_entries!(aes_ni, "aes,ssse3,sse4.1", __m128i, cbc_encrypt);
-aes_entries!(vaes256, "aes,avx2,vaes", __m256i, cbc_encrypt);
-aes_entries!(vaes512, "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i, cbc_pairs);
+/// The entries of the modes that do one buffer at a time.
+macro_rules! wide_entries {
+    ($features:literal, $vector:ty) => {
+        use core::arch::x86_64::*;
+
+        use crate::journal::Log;
+        use crate::kernel::{BLOCK, Schedule, cbc_decrypt, ctr};
+
+        /// # Safety
+        /// As `Kernels::cbc_decrypt`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn cbc_decrypt(
+            key: &Schedule,
+            src: *const u8,
+            dst: *mut u8,
+            len: usize,
+            chain: &mut [u8; BLOCK],
+            log: Option<&Log<'_>>,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe {
+                match key.rounds {
+                    ..=10 => cbc_decrypt::body::<$vector, 10>(key, src, dst, len, chain, log),
+                    11..=12 => cbc_decrypt::body::<$vector, 12>(key, src, dst, len, chain, log),
+                    _ => cbc_decrypt::body::<$vector, 14>(key, src, dst, len, chain, log),
+                }
+            }
+        }
+
+        /// # Safety
+        /// As `Kernels::ctr`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn ctr(
+            key: &Schedule,
+            src: *const u8,
+            dst: *mut u8,
+            len: usize,
+            counter: &[u8; BLOCK],
+            log: Option<&Log<'_>>,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe {
+                match key.rounds {
+                    ..=10 => ctr::body::<$vector, 10>(key, src, dst, len, counter, log),
+                    11..=12 => ctr::body::<$vector, 12>(key, src, dst, len, counter, log),
+                    _ => ctr::body::<$vector, 14>(key, src, dst, len, counter, log),
+                }
+            }
+        }
+    };
+}
+
+pub(super) mod aes_ni {
+    wide_entries!("aes,ssse3,sse4.1", __m128i);
+    lane_entry!("aes,ssse3,sse4.1", __m128i);
+}
+
+pub(super) mod vaes256 {
+    wide_entries!("aes,avx2,vaes", __m256i);
+    lane_entry!("aes,avx2,vaes", __m256i);
+}
+
+pub(super) mod vaes512 {
+    pub(in crate::kernel) use crate::kernel::cbc_512::cbc_encrypt;
+
+    wide_entries!("aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i);
+}
 
 /// The hash entries of one instruction set: `$lanes` lanes from `first`.
 macro_rules! hash_entry {

@@ -30,6 +30,8 @@ pub(super) struct CbcGroup {
     /// Whether a lane works in place, and the least `left` of all lanes.
     any_in_place: bool,
     least_left: u32,
+    /// Whether all lanes use the key of lane 0.
+    one_key: bool,
     lanes: [Lane; MAX_LANES],
     tickets: [Ticket; MAX_LANES],
     keys: LaneKeys,
@@ -50,6 +52,7 @@ impl CbcGroup {
             used: 0,
             any_in_place: false,
             least_left: u32::MAX,
+            one_key: true,
             lanes: [idle; MAX_LANES],
             tickets: [Ticket::default(); MAX_LANES],
             keys: LaneKeys::new(),
@@ -80,6 +83,7 @@ impl CbcGroup {
         let in_place = job.src == job.dst;
         let ticket = Ticket { position: entry.position, base: done, left: len - done, in_place };
         self.any_in_place |= in_place;
+        self.one_key &= self.key_of[0] == job.key;
         self.least_left = self.least_left.min(ticket.left);
         self.tickets[lane] = ticket;
         self.used += 1;
@@ -105,6 +109,7 @@ impl CbcGroup {
             let (lanes, step_bytes) = (lanes.len() as u8, step as u16);
             journal::begin(region.journal(), Shape { total, step_bytes, lanes, redo: 1 })
         });
+        self.keys.set_shared(self.one_key);
         // SAFETY: `Job::check` found the `left` bytes at each lane's `src` and `dst` in the arena,
         // which the region keeps mapped, the same or disjoint; `len` is the least of them. `push` set
         // the key column of each lane to a schedule of this group's `rounds`.
@@ -136,6 +141,7 @@ impl CbcGroup {
             self.close_gaps();
         }
         let rest = &self.tickets[..self.used];
+        self.one_key |= self.key_of[..self.used].iter().all(|key| *key == self.key_of[0]);
         self.any_in_place = rest.iter().any(|ticket| ticket.in_place);
         self.least_left = rest.iter().map(|ticket| ticket.left).min().unwrap_or(u32::MAX);
     }

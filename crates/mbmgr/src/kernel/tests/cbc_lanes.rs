@@ -1,0 +1,177 @@
+//! Claims on CBC encrypt: every body that a backend may choose, by the number of its lanes and by how
+//! they stand to each other. Nothing here outlives the test.
+
+use super::super::{Kernels, Lane, LaneKeys, MAX_LANES};
+use super::{Memory, block, bytes, cbc_encrypted, schedules};
+use crate::journal::Log;
+use crate::layout::LOG_SLOTS;
+
+/// How the lanes of a batch stand to each other: backends may have a body for each.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// All lanes have the key of the first, and the owner says so.
+    one_key: bool,
+    /// All buffers begin at the same offset in their pages.
+    crowded: bool,
+}
+
+impl Standing {
+    const ALL: [Standing; 4] = [
+        Standing { one_key: false, crowded: false },
+        Standing { one_key: false, crowded: true },
+        Standing { one_key: true, crowded: false },
+        Standing { one_key: true, crowded: true },
+    ];
+
+    /// Where lane `lane`'s buffer of `len` bytes begins in one that begins with a page and a line,
+    /// and is as large as 16 such lanes need.
+    fn place(self, lane: usize, len: usize) -> usize {
+        let stride = (len + 128).next_multiple_of(4096);
+        64 + lane * stride + if self.crowded { 0 } else { lane * 64 }
+    }
+
+    fn room(self, len: usize) -> usize {
+        self.place(MAX_LANES, len)
+    }
+}
+
+/// Memory that begins with a page.
+#[derive(Clone)]
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+fn pages(len: usize, fill: u8) -> Vec<Page> {
+    vec![Page([fill; 4096]); len.div_ceil(4096)]
+}
+
+fn flat(pages: &mut [Page]) -> &mut [u8] {
+    let len = pages.len() * 4096;
+    // SAFETY: a page is 4096 bytes without padding.
+    unsafe { core::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), len) }
+}
+
+/// Lanes of CBC encrypt, each with its own chaining value and data.
+struct Batch {
+    standing: Standing,
+    keys: Vec<Vec<u8>>,
+    chains: Vec<[u8; 16]>,
+    data: Vec<Vec<u8>>,
+    lane_keys: Box<LaneKeys>,
+    rounds: u32,
+}
+
+impl Batch {
+    fn new(standing: Standing, count: usize, key_len: usize, len: usize) -> Batch {
+        let seed = (count * 1000 + key_len) as u64;
+        let key = |lane: usize| if standing.one_key { seed } else { seed + lane as u64 };
+        let keys: Vec<_> = (0..count).map(|lane| bytes(key_len, key(lane))).collect();
+        let mut lane_keys = Box::new(LaneKeys::new());
+        lane_keys.set_shared(standing.one_key);
+        let mut rounds = 0;
+        for (lane, key) in keys.iter().enumerate() {
+            let (encrypt, _) = schedules(key);
+            lane_keys.set(lane, &encrypt);
+            rounds = encrypt.rounds;
+        }
+        Batch {
+            standing,
+            keys,
+            chains: (0..count).map(|l| block(seed + 100 + l as u64)).collect(),
+            data: (0..count).map(|l| bytes(len, seed + 200 + l as u64)).collect(),
+            lane_keys,
+            rounds,
+        }
+    }
+
+    /// Runs the kernel and checks output and chaining value of every lane.
+    fn check(&self, kernels: Kernels, in_place: bool, log: Option<&Log<'_>>) {
+        let len = self.data[0].len();
+        let place =
+            |lane: usize| self.standing.place(lane, len)..self.standing.place(lane, len) + len;
+        // Guard bytes around each output: nothing may be written outside.
+        let mut output = pages(self.standing.room(len), 0xa5);
+        let mut input = pages(self.standing.room(len), 0);
+        let (output, input) = (flat(&mut output), flat(&mut input));
+        for (lane, data) in self.data.iter().enumerate() {
+            let memory = if in_place { &mut *output } else { &mut *input };
+            memory[place(lane)].copy_from_slice(data);
+        }
+        let mut lanes = Vec::new();
+        for (lane, chain) in self.chains.iter().enumerate() {
+            let dst = output[place(lane)].as_mut_ptr();
+            let src = if in_place { dst.cast_const() } else { input[place(lane)].as_ptr() };
+            lanes.push(Lane { src, dst, chain: *chain });
+        }
+        let (keys, rounds) = (&self.lane_keys, self.rounds);
+        // SAFETY: buffers of `len` bytes, disjoint from lane to lane; keys of `rounds` rounds.
+        unsafe { kernels.cbc_encrypt(&mut lanes, keys, rounds, len, log) };
+        for (l, lane) in lanes.iter().enumerate() {
+            let expected = cbc_encrypted(&self.keys[l], &self.chains[l], &self.data[l]);
+            let (count, standing) = (lanes.len(), self.standing);
+            assert_eq!(&output[place(l)], expected, "lane {l} of {count}, {standing:?}");
+            assert_eq!(lane.chain, expected[len - 16..], "chaining value of lane {l}");
+            output[place(l)].fill(0xa5);
+        }
+        assert!(output.iter().all(|&byte| byte == 0xa5), "a byte outside the outputs");
+    }
+
+    fn lanes(&self, memory: &[u8]) -> Vec<Lane> {
+        let len = self.data[0].len();
+        let lane = |l: usize| Lane {
+            src: memory[self.standing.place(l, len)..].as_ptr(),
+            dst: core::ptr::null_mut(),
+            chain: [0; 16],
+        };
+        (0..self.data.len()).map(lane).collect()
+    }
+}
+
+pub(super) fn cbc_encrypt_matches_oracle(kernels: Kernels) {
+    for count in 1..=MAX_LANES {
+        for key_len in [16, 24, 32] {
+            for len in [16, 32, 48, 64, 80, 128, 272] {
+                // Only full sets have more than one body.
+                let standings = if count == MAX_LANES { 4 } else { 1 };
+                for standing in &Standing::ALL[..standings] {
+                    let batch = Batch::new(*standing, count, key_len, len);
+                    for in_place in [false, true] {
+                        batch.check(kernels, in_place, None);
+                        batch.check(kernels, in_place, Some(&Memory::new().log()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// In place, every slot of the log holds exactly the inputs of its step, of every lane.
+pub(super) fn cbc_encrypt_log_holds_inputs(kernels: Kernels) {
+    for count in 1..=MAX_LANES {
+        for steps in [1, 3, LOG_SLOTS, LOG_SLOTS + 3] {
+            for standing in Standing::ALL {
+                log_holds_inputs(kernels, standing, count, steps);
+            }
+        }
+    }
+}
+
+fn log_holds_inputs(kernels: Kernels, standing: Standing, count: usize, steps: usize) {
+    let memory = Memory::new();
+    let mut room = pages(standing.room(16), 0);
+    let step =
+        kernels.cbc_encrypt_step(&Batch::new(standing, count, 16, 16).lanes(flat(&mut room)));
+    // The last step may be short, where a step is more than a block.
+    for short in (0..step).step_by(16) {
+        let len = steps * step - short;
+        let batch = Batch::new(standing, count, 16, len);
+        batch.check(kernels, true, Some(&memory.log()));
+        assert_eq!(memory.steps(), steps);
+        for k in steps.saturating_sub(LOG_SLOTS)..steps {
+            for (lane, data) in batch.data.iter().enumerate() {
+                let input = &data[k * step..len.min((k + 1) * step)];
+                let kept = &memory.slot(k)[lane * step..][..input.len()];
+                assert_eq!(kept, input, "step {k}, lane {lane} of {count}, {standing:?}");
+            }
+        }
+    }
+}
