@@ -94,12 +94,12 @@ unsafe fn compress<V: WordVector<Word = u64>>(before: [V; 8], mut message: [V; 1
     let mut state = before;
     // SAFETY: the caller's duty.
     unsafe {
-        sixteen_times!(round(&mut state, &message, 0));
-        let mut first = 16;
-        while first < K.len() {
-            sixteen_times!(extend_and_round(&mut state, &mut message, first));
+        let mut first = 0;
+        while first < K.len() - 16 {
+            sixteen_times!(round_and_extend(&mut state, &mut message, first));
             first += 16;
         }
+        sixteen_times!(round(&mut state, &message, first));
         for (word, before) in state.iter_mut().zip(before) {
             *word = word.add(before);
         }
@@ -107,25 +107,57 @@ unsafe fn compress<V: WordVector<Word = u64>>(before: [V; 8], mut message: [V; 1
     state
 }
 
-/// Replaces message word `I` by the word sixteen rounds later, and does that word's round.
+/// Round `first + I` as [`round`], and beside it the message word sixteen rounds later, in the place of
+/// that round's.
+///
+/// Written in an order that was searched for: of some hundred orders measured on Zen 4 this one takes
+/// 1.15 core cycles a byte, the order of the formulas 1.21. Rotates run on two of the four ports only,
+/// take two cycles, and should be spread among the rest. Every value is pinned, so that the compiler
+/// keeps the order.
 ///
 /// # Safety
 /// The instructions of `V` are enabled in the caller.
 #[inline(always)]
-unsafe fn extend_and_round<V: WordVector<Word = u64>, const I: usize>(
+unsafe fn round_and_extend<V: WordVector<Word = u64>, const I: usize>(
     state: &mut [V; 8],
     message: &mut [V; 16],
     first: usize,
 ) {
+    let at = |name: usize| (name + 16 - I) % 8;
+    let [a, b, c, d] = [state[at(0)], state[at(1)], state[at(2)], state[at(3)]];
+    let [e, f, g, h] = [state[at(4)], state[at(5)], state[at(6)], state[at(7)]];
+    let (word, middle) = (message[I], message[(I + 9) % 16]);
     let (early, late) = (message[(I + 1) % 16], message[(I + 14) % 16]);
     // SAFETY: the caller's duty.
     unsafe {
-        let (e_1, e_2) = (early.rotate_right::<1>(), early.rotate_right::<8>());
-        let (l_1, l_2) = (late.rotate_right::<19>(), late.rotate_right::<61>());
-        let sigma_0 = e_1.xor3(e_2, early.shift_right::<7>());
-        let sigma_1 = l_1.xor3(l_2, late.shift_right::<6>());
-        message[I] = message[I].add(message[(I + 9) % 16]).add(sigma_0).add(sigma_1);
-        round::<V, I>(state, message, first);
+        let e_2 = e.rotate_right::<18>().pin();
+        let e_3 = e.rotate_right::<41>().pin();
+        let l_1 = late.rotate_right::<19>().pin();
+        let e_1 = e.rotate_right::<14>().pin();
+        let y_1 = early.rotate_right::<1>().pin();
+        let a_3 = a.rotate_right::<39>().pin();
+        let a_1 = a.rotate_right::<28>().pin();
+        let a_2 = a.rotate_right::<34>().pin();
+        let chosen = e.choose(f, g).pin();
+        let sigma_0 = a_1.xor3(a_2, a_3).pin();
+        let y_2 = early.rotate_right::<8>().pin();
+        let keyed = word.add(V::splat(K[first + I])).pin();
+        let with_h = h.add(keyed).pin();
+        let with_chosen = with_h.add(chosen).pin();
+        let sigma_1 = e_1.xor3(e_2, e_3).pin();
+        let y_3 = early.shift_right::<7>().pin();
+        let with_middle = word.add(middle).pin();
+        let t = with_chosen.add(sigma_1).pin();
+        let majority = a.majority(b, c).pin();
+        let from_a = sigma_0.add(majority).pin();
+        state[at(3)] = d.add(t).pin();
+        state[at(7)] = t.add(from_a).pin();
+        let l_3 = late.shift_right::<6>().pin();
+        let l_2 = late.rotate_right::<61>().pin();
+        let small_0 = y_1.xor3(y_2, y_3).pin();
+        let with_small_0 = with_middle.add(small_0).pin();
+        let small_1 = l_1.xor3(l_2, l_3).pin();
+        message[I] = with_small_0.add(small_1).pin();
     }
 }
 
