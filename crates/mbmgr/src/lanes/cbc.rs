@@ -72,14 +72,15 @@ impl CbcGroup {
         let (len, done) = (job.len as u32, entry.progress as u32);
         let src = hall.region.address(job.src).as_ptr().wrapping_add(done as usize);
         let dst = hall.region.address(job.dst).as_ptr().wrapping_add(done as usize);
+        // As one number: the compiler takes an array of two origins apart, byte by byte.
         let chain = if done == 0 {
-            job.chain()
+            u128::from_ne_bytes(job.chain())
         } else {
             // SAFETY: `Job::check` found `dst` and the job's `len` bytes in the arena, and recovery
             // found `progress` a multiple of 16 between 16 and `len`.
-            unsafe { dst.cast_const().sub(16).cast::<[u8; 16]>().read_volatile() }
+            unsafe { block_before(dst) }
         };
-        self.lanes[lane] = Lane { src, dst, chain };
+        self.lanes[lane] = Lane { src, dst, chain: chain.to_ne_bytes() };
         let in_place = job.src == job.dst;
         let ticket = Ticket { position: entry.position, base: done, left: len - done, in_place };
         self.any_in_place |= in_place;
@@ -181,4 +182,15 @@ impl CbcGroup {
             }
         }
     }
+}
+
+/// The block before `dst`, where a job goes on after a takeover. Others may write there meanwhile.
+///
+/// # Safety
+/// The 16 bytes before `dst` are readable.
+#[cold]
+#[inline(never)]
+unsafe fn block_before(dst: *mut u8) -> u128 {
+    // SAFETY: the caller's duty.
+    u128::from_ne_bytes(unsafe { dst.cast_const().sub(16).cast::<[u8; 16]>().read_volatile() })
 }
