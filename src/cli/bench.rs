@@ -1,14 +1,16 @@
 //! `takeover bench`: our manager beside the installed reference library (feature `ipsec-mb`) and
-//! beside one buffer at a time.
+//! beside one buffer at a time; how fast a standby and a sweep are.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use bench::{Effort, Report, Row, Set, Spec};
+use bench::{Effort, Report, Set, Spec};
 use clap::{Args, Subcommand};
-use comfy_table::{CellAlignment, Table, presets};
+use fixtures::scenario::Scenario;
+use fixtures::sweep::{self, Window};
 use indicatif::{ProgressBar, ProgressStyle};
 use mbmgr::Algorithm;
+use shmem::Placement;
 
 use super::Outcome;
 use super::args::parse;
@@ -23,12 +25,31 @@ pub(super) struct BenchArgs {
 enum What {
     /// Cycles and GB/s of many jobs, all contenders in turn on one core
     Throughput(ThroughputArgs),
+    /// As `takeover latency`: from the death of an owner to its outstanding jobs done by a standby
+    Latency(super::latency::LatencyArgs),
+    /// Instructions of a job, counted by single-stepping, and the lines of source that they come from
+    Instructions(super::instructions::InstructionsArgs),
+    /// Instructions and recoveries in a second, of a sweep of the seed scenario
+    Sweep(SweepArgs),
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    /// Subjects, separated by commas: mbmgr, and ipsec-mb where it is built in
+    #[arg(long, value_name = "NAMES", default_value = "mbmgr", value_delimiter = ',')]
+    subject: Vec<String>,
+    /// Sweeps of each subject, whose medians are shown
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
 struct ThroughputArgs {
-    /// Rows to measure: table, burst, lanes, out-of-place, imix, same-page-offset, backends, scale,
-    /// or full for all of them; may be given more than once
+    /// Rows to measure: table, burst, lanes, out-of-place, imix, same-page-offset, keys, backends,
+    /// scale, or full for all of them; may be given more than once
     #[arg(long = "set", value_name = "SET", default_value = "table", value_parser = parse::<Set>)]
     sets: Vec<Set>,
     /// Only rows of this algorithm: aes-128-cbc, sha256, …
@@ -54,7 +75,78 @@ struct ThroughputArgs {
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
     match &args.what {
         What::Throughput(args) => throughput(args),
+        What::Latency(args) => super::latency::run(args),
+        What::Instructions(args) => super::instructions::run(args),
+        What::Sweep(args) => sweep(args),
     }
+}
+
+/// One subject's medians.
+#[derive(serde::Serialize)]
+struct SweepRow {
+    subject: String,
+    rounds: usize,
+    instructions: u64,
+    states: usize,
+    instructions_per_s: f64,
+    recoveries_per_s: f64,
+    seconds: f64,
+}
+
+fn sweep(args: &SweepArgs) -> Result<Outcome> {
+    if !(1..=1000).contains(&args.rounds) {
+        let message = format!("{} rounds are not possible: use 1 to 1000", args.rounds);
+        return Ok(Outcome::Usage(message));
+    }
+    // The reference keeps pointers in its segment, and both should do the same.
+    let seed = Scenario::default();
+    let scenario = Scenario { placement: Placement::Identical, partial_flush: seed.jobs, ..seed };
+    sweep::fix_addresses().context("cannot start again with fixed addresses")?;
+    let mut rows = Vec::new();
+    for subject in &args.subject {
+        let case = match super::sweep::procedure(subject, &scenario, Window::Jobs)? {
+            Ok(case) => case,
+            Err(usage) => return Ok(Outcome::Usage(usage)),
+        };
+        let mut reports = Vec::new();
+        for _ in 0..args.rounds {
+            let outcome = sweep::run(&*case, &sweep::Options::default(), &mut |_| {})?;
+            reports.push(sweep::Report::new(&*case, &outcome)?);
+        }
+        rows.push(SweepRow {
+            subject: subject.clone(),
+            rounds: args.rounds,
+            instructions: reports[0].instructions,
+            states: reports[0].states,
+            instructions_per_s: median(&reports, |report| report.instructions_per_s),
+            recoveries_per_s: median(&reports, |report| report.states_per_s),
+            seconds: median(&reports, |report| report.seconds),
+        });
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "rows": rows }));
+        return Ok(Outcome::Passed);
+    }
+    for row in rows {
+        println!(
+            "{}: {} instructions and {} states in {:.2} s: {:.0} instructions/s, {:.0} recoveries/s \
+             (medians of {} sweeps)",
+            row.subject,
+            row.instructions,
+            row.states,
+            row.seconds,
+            row.instructions_per_s,
+            row.recoveries_per_s,
+            row.rounds
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
+fn median(reports: &[sweep::Report], figure: impl Fn(&sweep::Report) -> f64) -> f64 {
+    let mut figures: Vec<f64> = reports.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn throughput(args: &ThroughputArgs) -> Result<Outcome> {
@@ -88,84 +180,7 @@ fn throughput(args: &ThroughputArgs) -> Result<Outcome> {
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
-        print(&report);
+        println!("{report}");
     }
     Ok(Outcome::Passed)
-}
-
-/// A column of the table: its head, and a row's text, empty where there is none.
-type Column = (&'static str, fn(&Row) -> String);
-
-/// Columns that are left out where no row has them.
-const COLUMNS: [Column; 14] = [
-    ("bytes", |row| row.size.clone()),
-    ("lanes", |row| differs(row.lanes, 16)),
-    ("ring", |row| differs(row.ring, 256)),
-    ("managers", |row| differs(row.managers, 1)),
-    ("ours", |row| format!("{:.0}", row.ours_cycles)),
-    ("±%", |row| format!("{:.0}", 50.0 * row.ours_spread)),
-    ("reference", |row| number(row.reference_cycles, 0)),
-    ("±%", |row| number(row.reference_spread.map(|spread| 50.0 * spread), 0)),
-    ("ratio", |row| number(row.ratio, 2)),
-    ("nocheck", |row| number(row.ratio_nocheck, 2)),
-    ("RustCrypto", |row| number(row.rustcrypto_ratio, 1)),
-    ("aws-lc", |row| number(row.aws_lc_ratio, 1)),
-    ("core c/B", |row| format!("{:.3}", row.ours_core_cpb)),
-    ("limit", |row| number(row.limit_core_cpb, 3)),
-];
-
-fn differs(value: u32, usual: u32) -> String {
-    if value == usual { String::new() } else { value.to_string() }
-}
-
-fn number(value: Option<f64>, places: usize) -> String {
-    value.map(|value| format!("{value:.places$}")).unwrap_or_default()
-}
-
-/// What stands in the first column.
-fn name(row: &Row) -> String {
-    let mut name = row.cipher.clone();
-    if row.cipher.contains("cbc") {
-        name.push_str(if row.direction == "decrypt" { " dec" } else { " enc" });
-    }
-    name
-}
-
-fn print(report: &Report) {
-    let machine = &report.machine;
-    println!(
-        "{}, core {}, time stamp counter {:.3} GHz, backend {}",
-        machine.cpu,
-        machine.core,
-        machine.ticks_per_second / 1e9,
-        machine.backend
-    );
-    if let Some(reference) = &machine.reference {
-        let code = machine.reference_architecture.unwrap_or("unknown");
-        println!("reference: intel-ipsec-mb {reference}, its code for {code}");
-    }
-    let shown: Vec<&Column> = COLUMNS
-        .iter()
-        .filter(|(_, text)| report.rows.iter().any(|row| !text(row).is_empty()))
-        .collect();
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    let head = ["", "api", "backend"].into_iter().chain(shown.iter().map(|(head, _)| *head));
-    table.set_header(head.chain(["GB/s"]));
-    for row in &report.rows {
-        let mut cells = vec![name(row), row.api.to_string(), row.backend.clone()];
-        cells.extend(shown.iter().map(|(_, text)| text(row)));
-        cells.push(format!("{:.2}", row.ours_gb_per_s));
-        table.add_row(cells);
-    }
-    for column in table.column_iter_mut().skip(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    println!("{table}");
-    println!(
-        "ours, reference: time stamp ticks a job, ± half of (largest - smallest round) of the \
-         median.\nratio: reference / ours, above 1 ours is faster; nocheck: its calls that do not \
-         validate a job;\nRustCrypto, aws-lc: one buffer at a time / ours. limit: what the unit that \
-         bounds the cipher\nneeds for a byte at least, in core cycles, measured here."
-    );
 }

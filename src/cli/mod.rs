@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod ciphers;
 mod inspect;
+mod instructions;
 mod kills;
 mod latency;
 mod replay;
@@ -38,7 +39,7 @@ enum Command {
     Kills(kills::KillsArgs),
     /// Kill a primary at every machine instruction, recover each state, and judge it
     Sweep(Box<sweep::SweepArgs>),
-    /// Measure throughput beside the reference library and one buffer at a time
+    /// Measure throughput beside the reference library, instructions of a job, standbys, sweeps
     Bench(bench::BenchArgs),
     /// List every cipher: kernels, journal, vectors, sweep states, and what the reference has
     Ciphers(ciphers::CiphersArgs),

@@ -10,33 +10,34 @@ use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::{digest, hmac};
 use mbmgr::{Algorithm, Direction, Kind};
 
-use crate::rig::Rig;
+use crate::row::Spec;
 use crate::single::Work;
 
-/// The work of a row; `None` where the crate has no such mode.
-pub(crate) fn work(rig: &Rig) -> Result<Option<Work>> {
-    let algorithm = rig.spec.algorithm;
+/// The work of a row with one key; `None` where the crate has no such mode.
+pub(crate) fn work(spec: &Spec, key: &[u8]) -> Result<Option<Work>> {
+    let algorithm = spec.algorithm;
+    let aes = || aes_key(key);
     Ok(Some(match algorithm {
         Algorithm::Sha256 => hash(&digest::SHA256),
         Algorithm::Sha512 => hash(&digest::SHA512),
-        Algorithm::HmacSha256 => mac(hmac::HMAC_SHA256, &rig.key),
-        Algorithm::HmacSha512 => mac(hmac::HMAC_SHA512, &rig.key),
-        _ => match (algorithm.kind(), rig.spec.direction) {
-            (Kind::Cbc, Direction::Encrypt) => encrypt(EncryptingKey::cbc(key(rig)?)?),
-            (Kind::Cbc, Direction::Decrypt) => decrypt(DecryptingKey::cbc(key(rig)?)?),
-            (Kind::Ctr, _) => encrypt(EncryptingKey::ctr(key(rig)?)?),
+        Algorithm::HmacSha256 => mac(hmac::HMAC_SHA256, key),
+        Algorithm::HmacSha512 => mac(hmac::HMAC_SHA512, key),
+        _ => match (algorithm.kind(), spec.direction) {
+            (Kind::Cbc, Direction::Encrypt) => encrypt(EncryptingKey::cbc(aes()?)?),
+            (Kind::Cbc, Direction::Decrypt) => decrypt(DecryptingKey::cbc(aes()?)?),
+            (Kind::Ctr, _) => encrypt(EncryptingKey::ctr(aes()?)?),
             _ => return Ok(None),
         },
     }))
 }
 
-fn key(rig: &Rig) -> Result<UnboundCipherKey> {
-    let cipher: &'static Cipher = match rig.key.len() {
+fn aes_key(key: &[u8]) -> Result<UnboundCipherKey> {
+    let cipher: &'static Cipher = match key.len() {
         16 => &AES_128,
         24 => &AES_192,
         _ => &AES_256,
     };
-    UnboundCipherKey::new(cipher, &rig.key).context("aws-lc-rs refuses the key")
+    UnboundCipherKey::new(cipher, key).context("aws-lc-rs refuses the key")
 }
 
 fn encrypt(key: EncryptingKey) -> Work {

@@ -2,9 +2,8 @@
 //! cache can change, and so one that a test may compare with a bound.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -22,7 +21,8 @@ pub struct Instructions {
     pub jobs: u64,
     /// Instructions that all of them took.
     pub total: u64,
-    /// How often the instruction at an address was executed; addresses as in the executable's file.
+    /// How often the instruction at an address was executed; addresses as in this process, of which the
+    /// stepped one is a fork.
     pub by_address: BTreeMap<u64, u64>,
 }
 
@@ -99,14 +99,13 @@ fn play(spec: &Spec, turns: u64) -> Result<()> {
 /// counted with the window; there are less of them than a job has.
 fn step(child: Pid, jobs: u64) -> Result<Instructions> {
     expect_stop(child, Signal::SIGSTOP)?;
-    let base = load_address(child)?;
     let mut found = Instructions { jobs, total: 0, by_address: BTreeMap::new() };
     loop {
         ptrace::step(child, None)?;
         match waitpid(child, Some(WaitPidFlag::__WALL))? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {
                 found.total += 1;
-                let at = ptrace::getregs(child)?.rip.wrapping_sub(base);
+                let at = ptrace::getregs(child)?.rip;
                 *found.by_address.entry(at).or_default() += 1;
             }
             WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
@@ -125,16 +124,4 @@ fn expect_stop(child: Pid, signal: Signal) -> Result<()> {
         WaitStatus::Stopped(_, found) if found == signal => Ok(()),
         other => bail!("the stepped process did not reach its window: {other:?}"),
     }
-}
-
-/// Where the executable lies in the child.
-fn load_address(child: Pid) -> Result<u64> {
-    let executable = fs::read_link(format!("/proc/{child}/exe"))?;
-    let maps = fs::read_to_string(format!("/proc/{child}/maps"))?;
-    let line = maps
-        .lines()
-        .find(|line| line.ends_with(&*executable.to_string_lossy()))
-        .context("the executable is not among the child's mappings")?;
-    let start = line.split('-').next().context("a mapping has no address")?;
-    Ok(u64::from_str_radix(start, 16)?)
 }

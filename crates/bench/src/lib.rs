@@ -17,6 +17,7 @@ mod rig;
 mod row;
 mod sets;
 mod single;
+mod table;
 mod takeover;
 #[cfg(feature = "ipsec-mb")]
 mod theirs;
@@ -28,7 +29,7 @@ pub use limits::Limits;
 pub use machine::Machine;
 pub use plot::svg;
 pub use report::Report;
-pub use row::{Api, Row, Sizes, Spec, Spread};
+pub use row::{Api, Keys, Row, Sizes, Spec, Spread};
 pub use sets::{Set, TABLE_SIZES};
 pub use takeover::{Part, count_part};
 pub use throughput::{Effort, measure};

@@ -136,15 +136,17 @@ fn drain(manager: &mut Manager) -> mbmgr::Result<u64> {
 
 fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
     let Spec { algorithm, direction, .. } = rig.spec;
-    let key = match algorithm {
-        _ if !is_keyed(algorithm) => None,
-        Algorithm::HmacSha256 => Some(manager.add_key(Key::HmacSha256(&rig.key))?),
-        Algorithm::HmacSha512 => Some(manager.add_key(Key::HmacSha512(&rig.key))?),
-        _ => Some(manager.add_key(Key::Aes(&rig.key))?),
-    };
+    let mut keys = Vec::new();
+    for key in rig.keys.iter().filter(|_| is_keyed(algorithm)) {
+        keys.push(manager.add_key(match algorithm {
+            Algorithm::HmacSha256 => Key::HmacSha256(key),
+            Algorithm::HmacSha512 => Key::HmacSha512(key),
+            _ => Key::Aes(key),
+        })?);
+    }
     let mut jobs = Vec::new();
-    for (buffers, user) in rig.jobs.iter().zip(0..) {
-        let job = match (algorithm.kind(), key) {
+    for ((index, buffers), user) in rig.jobs.iter().enumerate().zip(0..) {
+        let job = match (algorithm.kind(), keys.get(rig.key_of(index)).copied()) {
             (Kind::Cbc | Kind::Ctr, Some(key)) => {
                 Job::cipher(algorithm, direction, key, &buffers.iv)?
             }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use mbmgr::{Algorithm, Kind, LAYOUT_HASH};
 use shmem::{Offset, Placement, Segment, SegmentOptions};
 
-use crate::row::{Spec, Spread};
+use crate::row::{Keys, Spec, Spread};
 
 /// A page.
 const PAGE: u64 = 4096;
@@ -20,7 +20,8 @@ const DIGEST: u64 = 64;
 pub(crate) struct Rig {
     pub(crate) segment: Arc<Segment>,
     pub(crate) spec: Spec,
-    pub(crate) key: Vec<u8>,
+    /// One key, or one for each job.
+    pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) jobs: Vec<Buffers>,
 }
 
@@ -46,8 +47,13 @@ impl Rig {
             populate: true,
         };
         let segment = Segment::create_anonymous("takeover-bench", &options)?;
-        let key = bytes(u64::MAX, key_len(spec.algorithm));
-        let mut rig = Rig { segment, spec: *spec, key, jobs: Vec::new() };
+        let keys = match spec.keys {
+            Keys::One => 1,
+            Keys::Each => spec.jobs(),
+        };
+        let key = |index| bytes(u64::MAX - index, key_len(spec.algorithm));
+        let keys = (0..keys).map(key).collect();
+        let mut rig = Rig { segment, spec: *spec, keys, jobs: Vec::new() };
         for job in 0..spec.jobs() {
             let buffers = rig.place(job)?;
             rig.jobs.push(buffers);
@@ -91,6 +97,11 @@ impl Rig {
             self.segment.write(buffers.src, &bytes(seed, buffers.len))?;
         }
         Ok(())
+    }
+
+    /// Which of the keys a job has.
+    pub(crate) fn key_of(&self, job: usize) -> usize {
+        if self.keys.len() == 1 { 0 } else { job }
     }
 
     /// The input of a job.

@@ -94,6 +94,16 @@ pub enum Spread {
     SamePageOffset,
 }
 
+/// Whose keys the jobs use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keys {
+    /// All jobs the same.
+    One,
+    /// Each job its own.
+    Each,
+}
+
 /// One question.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
@@ -114,6 +124,8 @@ pub struct Spec {
     pub backend: Option<Backend>,
     /// Where the buffers lie.
     pub spread: Spread,
+    /// Whose keys the jobs use.
+    pub keys: Keys,
     /// Slots of our ring.
     pub ring: u32,
     /// Our managers in one segment, used in turn.
@@ -133,6 +145,7 @@ impl Spec {
             api: Api::Job,
             backend: None,
             spread: Spread::Spread,
+            keys: Keys::One,
             ring: 256,
             managers: 1,
         }
@@ -173,6 +186,8 @@ pub struct Row {
     pub backend: String,
     /// Where the buffers lie.
     pub buffers: Spread,
+    /// Whose keys the jobs use.
+    pub keys: Keys,
     /// Slots of our ring.
     pub ring: u32,
     /// Our managers in one segment.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use mbmgr::{Algorithm, Backend, Direction, Kind};
 
-use crate::row::{Api, Sizes, Spec, Spread};
+use crate::row::{Api, Keys, Sizes, Spec, Spread};
 
 /// Sizes of the table, in bytes.
 pub const TABLE_SIZES: [u64; 5] = [64, 256, 1024, 4096, 16384];
@@ -37,6 +37,8 @@ pub enum Set {
     Imix,
     /// Every buffer at the start of a page.
     SamePageOffset,
+    /// The keyed algorithms of the table, with a key for each job.
+    Keys,
     /// The table for each backend of this machine but the best.
     Backends,
     /// Rings of 256 to 65536 jobs, 1 to 64 managers.
@@ -48,7 +50,7 @@ pub enum Set {
 impl Set {
     /// The names, for messages.
     pub const NAMES: &str =
-        "table, burst, lanes, out-of-place, imix, same-page-offset, backends, scale or full";
+        "table, burst, lanes, out-of-place, imix, same-page-offset, keys, backends, scale or full";
 
     /// Its rows.
     #[must_use]
@@ -67,6 +69,14 @@ impl Set {
             }
             Set::Imix => TABLE.map(|(what, way)| Spec::new(what, way, Sizes::Imix)).to_vec(),
             Set::SamePageOffset => with(&table, |spec| spec.spread = Spread::SamePageOffset),
+            Set::Keys => {
+                let keyed = table.into_iter().filter(|spec| is_keyed(spec.algorithm));
+                let mut rows = with(&keyed.collect::<Vec<_>>(), |spec| spec.keys = Keys::Each);
+                let cbc = |spec: &&Spec| spec.algorithm.kind() == Kind::Cbc;
+                let crowded: Vec<Spec> = rows.iter().filter(cbc).copied().collect();
+                rows.extend(with(&crowded, |spec| spec.spread = Spread::SamePageOffset));
+                rows
+            }
             Set::Backends => Backend::available()
                 .into_iter()
                 .filter(|&backend| backend != Backend::best())
@@ -80,6 +90,7 @@ impl Set {
                 Set::OutOfPlace,
                 Set::Imix,
                 Set::SamePageOffset,
+                Set::Keys,
                 Set::Backends,
                 Set::Scale,
             ]
@@ -101,6 +112,7 @@ impl FromStr for Set {
             "out-of-place" => Set::OutOfPlace,
             "imix" => Set::Imix,
             "same-page-offset" => Set::SamePageOffset,
+            "keys" => Set::Keys,
             "backends" => Set::Backends,
             "scale" => Set::Scale,
             "full" => Set::Full,

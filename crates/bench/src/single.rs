@@ -15,33 +15,41 @@ use mbmgr::{Algorithm, Direction};
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::rig::Rig;
+use crate::row::Spec;
 
 /// Takes a buffer and its IV; ciphers write the result into the buffer, hashes return it.
 pub(crate) type Work = Box<dyn FnMut(&[u8; 16], &mut [u8]) -> Vec<u8>>;
 
 /// A contender that works on one buffer at a time; its buffers are its own.
 pub(crate) struct Single {
-    jobs: Vec<([u8; 16], Vec<u8>)>,
-    work: Work,
+    jobs: Vec<Input>,
+    /// By key.
+    work: Vec<Work>,
 }
+
+/// Index of the key, IV, and the buffer.
+type Input = (usize, [u8; 16], Vec<u8>);
 
 impl Single {
     /// RustCrypto.
     pub(crate) fn rustcrypto(rig: &Rig) -> Result<Single> {
-        Ok(Single { jobs: inputs(rig), work: rustcrypto(rig)? })
+        let work = rig.keys.iter().map(|key| rustcrypto(&rig.spec, key)).collect::<Result<_>>()?;
+        Ok(Single { jobs: inputs(rig), work })
     }
 
     /// aws-lc-rs, for the algorithms that it has.
     #[cfg(feature = "aws-lc-rs")]
     pub(crate) fn aws_lc(rig: &Rig) -> Result<Option<Single>> {
-        Ok(crate::aws_lc::work(rig)?.map(|work| Single { jobs: inputs(rig), work }))
+        let work = rig.keys.iter().map(|key| crate::aws_lc::work(&rig.spec, key));
+        let work = work.collect::<Result<Option<_>>>()?;
+        Ok(work.map(|work| Single { jobs: inputs(rig), work }))
     }
 
     /// Works on every buffer `turns` times.
     pub(crate) fn run(&mut self, turns: u64) {
         for _ in 0..turns {
-            for (iv, buffer) in &mut self.jobs {
-                std::hint::black_box((self.work)(iv, buffer));
+            for (key, iv, buffer) in &mut self.jobs {
+                std::hint::black_box((self.work[*key])(iv, buffer));
             }
         }
     }
@@ -49,21 +57,21 @@ impl Single {
     /// The results from fresh inputs.
     pub(crate) fn outputs(&mut self, rig: &Rig) -> Vec<Vec<u8>> {
         let mut outputs = Vec::new();
-        for (iv, mut buffer) in inputs(rig) {
-            let digest = (self.work)(&iv, &mut buffer);
+        for (key, iv, mut buffer) in inputs(rig) {
+            let digest = (self.work[key])(&iv, &mut buffer);
             outputs.push(if digest.is_empty() { buffer } else { digest });
         }
         outputs
     }
 }
 
-fn inputs(rig: &Rig) -> Vec<([u8; 16], Vec<u8>)> {
-    rig.jobs.iter().enumerate().map(|(i, job)| (job.iv, rig.input(i))).collect()
+fn inputs(rig: &Rig) -> Vec<Input> {
+    let jobs = rig.jobs.iter().enumerate();
+    jobs.map(|(i, job)| (rig.key_of(i), job.iv, rig.input(i))).collect()
 }
 
-fn rustcrypto(rig: &Rig) -> Result<Work> {
-    let key = &rig.key;
-    Ok(match (rig.spec.algorithm, rig.spec.direction) {
+fn rustcrypto(spec: &Spec, key: &[u8]) -> Result<Work> {
+    Ok(match (spec.algorithm, spec.direction) {
         (Algorithm::Aes128Cbc, Direction::Encrypt) => cbc_encrypt::<Aes128>(key)?,
         (Algorithm::Aes192Cbc, Direction::Encrypt) => cbc_encrypt::<Aes192>(key)?,
         (Algorithm::Aes256Cbc, Direction::Encrypt) => cbc_encrypt::<Aes256>(key)?,

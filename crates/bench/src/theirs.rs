@@ -49,11 +49,10 @@ impl Theirs {
             Algorithm::HmacSha512 => reference::Algorithm::HmacSha512,
             other => bail!("the binding of the library has no {other}"),
         };
-        let key = if is_keyed(spec.algorithm) {
-            Some(manager.add_key(algorithm, &rig.key)?)
-        } else {
-            None
-        };
+        let mut keys = Vec::new();
+        for key in rig.keys.iter().filter(|_| is_keyed(spec.algorithm)) {
+            keys.push(manager.add_key(algorithm, key)?);
+        }
         let is_cipher = spec.algorithm.digest_len().is_none();
         let direction = match spec.direction {
             Direction::Encrypt => reference::Direction::Encrypt,
@@ -62,11 +61,12 @@ impl Theirs {
         let requests: Vec<Request> = rig
             .jobs
             .iter()
+            .enumerate()
             .zip(0..)
-            .map(|(buffers, user)| Request {
+            .map(|((index, buffers), user)| Request {
                 algorithm,
                 direction,
-                key,
+                key: keys.get(rig.key_of(index)).copied(),
                 src: buffers.src,
                 dst: buffers.dst,
                 len: buffers.len,

@@ -208,6 +208,7 @@ fn row(
         api: spec.api,
         backend: backend.to_owned(),
         buffers: spec.spread,
+        keys: spec.keys,
         ring: spec.ring,
         managers: spec.managers,
         ours_cycles: ours.median,
