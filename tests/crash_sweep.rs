@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use rstest::rstest;
 use serde_json::Value;
+use serial_test::file_serial;
 
 fn exhaustive() -> bool {
     std::env::var("NEXTEST_PROFILE").is_ok_and(|profile| profile == "exhaustive")
@@ -171,7 +172,9 @@ fn running_through_what_cannot_change_the_segment_changes_nothing() {
     }
 }
 
+// Tests that want every core for seconds take turns, also between nextest's processes.
 #[test]
+#[file_serial(every_core)]
 fn a_secondary_that_dies_while_it_recovers_is_recovered() {
     let scenario = ["--jobs", "1", "--lanes", "2", "--size", "16", "--flush", "0", "--real", "0"];
     let report = sweep(&[&scenario[..], &["--depth", "2"]].concat());

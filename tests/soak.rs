@@ -2,7 +2,11 @@
 
 use std::process::Command;
 
+use serial_test::file_serial;
+
+// Tests that want every core for seconds take turns, also between nextest's processes.
 #[test]
+#[file_serial(every_core)]
 fn short_soak_loses_nothing() {
     let output = Command::new(env!("CARGO_BIN_EXE_takeover"))
         .args(["soak", "--seconds", "3", "--seed", "7", "--longest-reign", "4000", "--json"])
