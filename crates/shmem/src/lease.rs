@@ -125,6 +125,10 @@ impl Candidate {
     }
 
     /// Waits until the owner dies or releases, and takes the lease; gives up after `timeout`.
+    ///
+    /// While it sleeps, the calling thread has the shortest time slices that the scheduler gives
+    /// (Linux 6.12 and later): else it may be woken on a core where the owner's memory is being torn
+    /// down, and stand behind that.
     pub fn wait(self, timeout: Option<Duration>) -> Result<Acquire> {
         self.wait_or_stop(timeout, None)
     }
@@ -139,6 +143,7 @@ impl Candidate {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut waited = 0;
         let mut suspect = 0;
+        let mut slices = None;
         loop {
             let held = match self.attempt(waited) {
                 Attempt::Taken(previous) => {
@@ -158,6 +163,9 @@ impl Candidate {
             }
             // Others may be waiting too: who was woken must wake the next.
             waited = sys::WAITERS;
+            if slices.is_none() {
+                slices = Some(sys::ShortSlices::ask());
+            }
             let waiting = word | sys::WAITERS;
             let look = Instant::now() + LOOK_INTERVAL;
             let until = deadline.map_or(look, |deadline| deadline.min(look));

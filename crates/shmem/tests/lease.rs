@@ -85,6 +85,39 @@ fn waiter_notices_each_way_of_dying_at_once_and_the_epoch_rises() {
 }
 
 #[test]
+fn waiter_has_short_time_slices_until_it_has_the_lease() {
+    const SHORT_NS: u64 = 100_000;
+    let scene = Scene::new();
+    let lease = scene.acquire();
+    let candidate = scene.candidate();
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        tell.send((nix::unistd::gettid(), slice_ns(0))).unwrap();
+        let lease = acquired(candidate.wait(Some(LONG)).unwrap());
+        (lease, slice_ns(0))
+    });
+    let (tid, before) = told.recv().unwrap();
+    scene.until_somebody_waits();
+    until_asleep(std::process::id());
+    // Before Linux 6.12 a thread cannot ask, and is told of no slice.
+    assert_eq!(slice_ns(tid.as_raw()), before.min(SHORT_NS));
+    lease.release().unwrap();
+    let (_lease, after) = waiter.join().unwrap();
+    assert_eq!(after, before);
+}
+
+/// The time slice of a thread (0 is the calling one) in nanoseconds, 0 where the system tells none.
+fn slice_ns(tid: i32) -> u64 {
+    let mut attributes = std::mem::MaybeUninit::<libc::sched_attr>::zeroed();
+    let (at, len) = (attributes.as_mut_ptr(), size_of::<libc::sched_attr>());
+    // SAFETY: the kernel writes at most `len` bytes to a struct of integers.
+    let got = unsafe { libc::syscall(libc::SYS_sched_getattr, tid, at, len, 0) };
+    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: as above; the rest is zeros.
+    unsafe { attributes.assume_init() }.sched_runtime
+}
+
+#[test]
 fn dropping_a_lease_is_a_death_and_wakes_the_waiter() {
     let scene = Scene::new();
     let lease = scene.acquire();

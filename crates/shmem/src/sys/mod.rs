@@ -7,6 +7,8 @@ mod linux;
 mod linux_lease;
 #[cfg(target_os = "linux")]
 mod linux_memory;
+#[cfg(target_os = "linux")]
+mod linux_slice;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
@@ -23,6 +25,8 @@ pub(crate) use linux_lease::{
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux_memory::{PrivatePages, ReadyEvent, lock_memory, populate};
+#[cfg(target_os = "linux")]
+pub(crate) use linux_slice::ShortSlices;
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("shmem runs on Linux so far; another system needs its file in src/sys");
