@@ -384,7 +384,14 @@ impl KeyTable {
         Ok(())
     }
 
-    /// The index of a key that must be of `kind`.
+    /// The index of a key, if there is one and it is of `kind`.
+    #[inline]
+    pub(crate) fn index_of(&self, id: KeyId, kind: KeyKind) -> Option<u32> {
+        let key = self.keys.get(id.index as usize)?.as_ref()?;
+        (key.id == id && key.kind == kind).then_some(id.index)
+    }
+
+    /// The index of a key that must be of `kind`; otherwise says what it is.
     pub(crate) fn find(&self, id: KeyId, kind: KeyKind, algorithm: Algorithm) -> Result<u32> {
         match self.keys.get(id.index as usize) {
             Some(Some(key)) if key.id == id => {

@@ -252,9 +252,10 @@ impl Manager {
     /// Checks a job and makes `plan` that of it.
     #[inline(always)]
     fn plan_for(&mut self, job: &Job) -> Result<()> {
-        match &self.plan {
-            Some(plan) if plan.covers(job, &self.region) => {}
-            _ => self.plan = Some(job.check(&self.region, &self.keys)?),
+        let (region, keys) = (&self.region, &self.keys);
+        let adopted = self.plan.as_mut().is_some_and(|plan| plan.adopt(job, region, keys));
+        if !adopted {
+            self.plan = Some(job.check(region, keys)?);
         }
         Ok(())
     }

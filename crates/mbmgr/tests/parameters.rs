@@ -174,6 +174,17 @@ fn key_of_another_kind_is_refused() {
     assert!(matches!(error, Error::KeyKind { takes: "aes-256", found: "aes-128", .. }), "{error}");
 }
 
+/// Its algorithm is that of the job before, so only the key is looked at.
+#[test]
+fn key_of_another_kind_is_refused_also_after_a_good_job() {
+    let mut bench = bench();
+    let other = bench.manager.add_key(Key::Aes(&[1; 32])).unwrap();
+    let mut job = bench.good();
+    job.key = Some(other);
+    let error = bench.refuse(&job);
+    assert!(matches!(error, Error::KeyKind { takes: "aes-128", found: "aes-256", .. }), "{error}");
+}
+
 #[test]
 fn missing_and_superfluous_keys_are_refused() {
     let bench = bench();

@@ -7,7 +7,7 @@ use shmem::Offset;
 use super::{Job, MAX_JOB_LEN};
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::{Error, Result};
-use crate::keys::{KeyId, KeyTable};
+use crate::keys::{KeyId, KeyKind, KeyTable};
 use crate::lanes::Route;
 use crate::region::Region;
 use crate::table::{MAX_IV, Row};
@@ -50,6 +50,7 @@ impl Job {
             iv_len: self.iv.len,
             tag_len: self.tag_len,
             key: self.key,
+            key_kind: row.key,
             key_index,
             what: self.pack(),
             route: Route::of(algorithm, self.direction),
@@ -130,8 +131,8 @@ impl Job {
     }
 }
 
-/// How to run the jobs of one algorithm, direction and key. Jobs come in trains, so the manager keeps
-/// the last plan, and checks of a job that it covers only what differs.
+/// How to run the jobs of one algorithm and direction. Jobs come in trains, so the manager keeps the last
+/// plan, and checks of a job that it covers only what differs.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     algorithm: Algorithm,
@@ -139,6 +140,7 @@ pub(crate) struct Plan {
     iv_len: u8,
     tag_len: u8,
     key: Option<KeyId>,
+    key_kind: Option<KeyKind>,
     /// Where the key lies in the table; 0 where there is none.
     pub(crate) key_index: u32,
     /// As [`Slot::what`] has it.
@@ -153,16 +155,31 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Whether the plan is that of the job, and the job beyond doubt one that [`Job::check`] accepts.
+    /// Makes the plan that of the job, where all but the key is as planned and the job is beyond doubt
+    /// one that [`Job::check`] accepts; false leaves the plan as it was.
     #[inline(always)]
-    pub(crate) fn covers(&self, job: &Job, region: &Region) -> bool {
+    pub(crate) fn adopt(&mut self, job: &Job, region: &Region, keys: &KeyTable) -> bool {
+        self.covers(job, region) && (self.key == job.key || self.change_key(job, keys))
+    }
+
+    /// A train of jobs with a key each, as of many connections.
+    #[inline]
+    fn change_key(&mut self, job: &Job, keys: &KeyTable) -> bool {
+        let (Some(key), Some(kind)) = (job.key, self.key_kind) else { return false };
+        let Some(index) = keys.index_of(key, kind) else { return false };
+        (self.key, self.key_index) = (job.key, index);
+        true
+    }
+
+    /// Whether the job is as planned but for its key, and all else of it would pass the check.
+    #[inline(always)]
+    fn covers(&self, job: &Job, region: &Region) -> bool {
         self.plain
             && job.aad_len | job.iv_at_len == 0
             && self.algorithm == job.algorithm
             && self.direction == job.direction
             && self.iv_len == job.iv.len
             && self.tag_len == job.tag_len
-            && self.key == job.key
             && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
             && job.len & self.block_mask == 0
             && region.holds(job.src, job.len)
