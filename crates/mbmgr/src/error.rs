@@ -175,6 +175,18 @@ pub enum Error {
         algorithm: Algorithm,
     },
 
+    /// A chained job whose parts are not a cipher and a hash.
+    #[error(
+        "{algorithm} cannot be the {as_what} of a chained job; \
+         chain a cipher that is no aead and a hash or MAC that takes no IV"
+    )]
+    Chain {
+        /// What was given.
+        algorithm: Algorithm,
+        /// `cipher` or `hash`.
+        as_what: &'static str,
+    },
+
     /// Two buffers of a job overlap that must not.
     #[error("{what} at {at} overlaps {with}; give it a place of its own")]
     Overlap {

@@ -11,10 +11,15 @@ use crate::error::{Error, Result};
 use crate::keys::KeyId;
 use crate::layout::{STATUS_QUEUED, Slot};
 
+mod chained;
 mod check;
+mod outcome;
 
+pub use chained::{Authentication, Chained, Order};
+pub(crate) use chained::{ChainPlan, Part};
 pub(crate) use check::Plan;
 use check::check_iv;
+pub use outcome::{Completed, Failure, JobStatus};
 
 /// The longest job, in bytes: far above any packet or record, low enough that a step counter and a
 /// 32-bit block counter never wrap.
@@ -69,14 +74,16 @@ pub struct Job {
     pub iv_at: Offset,
     /// Its length; 0 if the IV is in `iv`.
     pub iv_at_len: u32,
-    /// Associated data: authenticated, not encrypted.
+    /// Associated data: authenticated, not encrypted. Of a chained job, what its hash covers.
     pub aad: Offset,
     /// Bytes of associated data.
     pub aad_len: u32,
-    /// The tag of an AEAD: encryption writes it there, decryption compares it.
+    /// The tag of an AEAD or a chained job: encryption writes it there, decryption compares it.
     pub tag: Offset,
-    /// Bytes of the tag that a MAC, hash or AEAD has; 0 stands for its full length.
+    /// Bytes of the tag that a MAC, hash, AEAD or chained job has; 0 stands for its full length.
     pub tag_len: u8,
+    /// The hash of a chained job; [`Job::then_hash`] and [`Job::after_hash`] set it.
+    pub chained: Option<Chained>,
     /// The caller's own word, returned with the result.
     pub user: u64,
 }
@@ -163,6 +170,7 @@ impl Job {
             aad_len: 0,
             tag: Offset::NULL,
             tag_len: 0,
+            chained: None,
             user: 0,
         }
     }
@@ -227,7 +235,7 @@ impl Job {
     #[inline]
     pub(crate) fn digest_bytes(&self) -> usize {
         match self.tag_len {
-            0 => self.algorithm.row().tags.max,
+            0 => self.chained.map_or(self.algorithm, |hash| hash.algorithm).row().tags.max,
             len => usize::from(len),
         }
     }
@@ -252,6 +260,10 @@ impl Job {
             slot.tag.store(self.tag.get(), Relaxed);
             slot.iv_at.store(self.iv_at.get(), Relaxed);
         }
+        if let Some(hash) = &self.chained {
+            slot.hash_key.store(hash.key.map_or(0, KeyId::to_bits), Relaxed);
+            slot.stage.store(0, Relaxed);
+        }
     }
 
     /// Algorithm, direction and lengths in one word.
@@ -261,6 +273,7 @@ impl Job {
             | direction << 16
             | u64::from(self.iv.len) << 24
             | u64::from(self.tag_len) << 32
+            | self.chained.map_or(0, |hash| u64::from(hash.pack()) << 40)
     }
 
     /// Copies a slot out. What it says is not checked yet, beyond that it can be said at all.
@@ -286,6 +299,11 @@ impl Job {
             aad_len: half(0),
             tag: Offset::new(slot.tag.load(Relaxed)),
             tag_len: what.tag_len,
+            chained: what.hash.map(|(algorithm, order)| {
+                let key = slot.hash_key.load(Relaxed);
+                let key = algorithm.row().key.map(|_| KeyId::from_bits(key));
+                Chained { algorithm, key, order }
+            }),
             user: slot.user.load(Relaxed),
         })
     }
@@ -313,12 +331,13 @@ pub(crate) struct Packed {
     pub(crate) direction: Direction,
     pub(crate) iv_len: u8,
     pub(crate) tag_len: u8,
+    pub(crate) hash: Option<(Algorithm, Order)>,
 }
 
 impl Packed {
     pub(crate) fn parse(word: u64) -> Option<Packed> {
         let bytes = word.to_le_bytes();
-        if bytes[5..] != [0; 3] || bytes[3] > 16 {
+        if bytes[3] > 16 {
             return None;
         }
         Some(Packed {
@@ -330,6 +349,14 @@ impl Packed {
             },
             iv_len: bytes[3],
             tag_len: bytes[4],
+            hash: match bytes[5..] {
+                [0, 0, 0] => None,
+                [low, high, order] => Some((
+                    Algorithm::from_id(u16::from_le_bytes([low, high]))?,
+                    Order::from_id(order)?,
+                )),
+                _ => return None,
+            },
         })
     }
 }
@@ -339,52 +366,5 @@ pub(crate) fn store_chain(slot: &Slot, chain: &[u8; 16]) {
     for (word, bytes) in slot.iv.iter().zip(chain.chunks_exact(8)) {
         // Committed with `progress`, by the journal turning idle.
         word.store(u64::from_ne_bytes(bytes.try_into().expect("chunks of 8")), Release);
-    }
-}
-
-/// A job that came back, in the order of submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Completed {
-    /// The job's number: the first one of a manager is 0. It survives takeovers.
-    pub sequence: u64,
-    /// The caller's own word.
-    pub user: u64,
-    /// How it ended.
-    pub status: JobStatus,
-    /// It was returned before, to an owner that died before acknowledging it.
-    pub redelivered: bool,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobStatus {
-    /// Every byte of its output is written.
-    Ok,
-    /// It cannot be finished; its destination is undefined unless the failure says more.
-    Failed(Failure),
-}
-
-/// Why a job failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// After a takeover its slot did not pass the check that it had passed at submission: something
-    /// outside the manager wrote to the segment.
-    DamagedSlot,
-    /// The tag of a decrypt job is not that of its message: nothing was written.
-    TagMismatch,
-}
-
-impl Failure {
-    pub(crate) fn id(self) -> u32 {
-        match self {
-            Failure::DamagedSlot => 1,
-            Failure::TagMismatch => 2,
-        }
-    }
-
-    /// What a slot says; a number that is none of ours is damage.
-    pub(crate) fn from_id(id: u32) -> Failure {
-        if id == Failure::TagMismatch.id() { Failure::TagMismatch } else { Failure::DamagedSlot }
     }
 }

@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 use crate::kernel::MAX_LANES;
 
 /// Raised by hand whenever the meaning of a field changes while its place stays.
-const LAYOUT_REVISION: u64 = 3;
+const LAYOUT_REVISION: u64 = 4;
 
 /// The first eight bytes of a manager's configuration: what a root points to is a manager.
 pub(crate) const MANAGER_MAGIC: u64 = u64::from_le_bytes(*b"mbmgr\0\0\x01");
@@ -107,7 +107,8 @@ pub(crate) struct Slot {
     pub(crate) status: AtomicU32,
     /// Why the job failed, where `status` is [`STATUS_FAILED`].
     pub(crate) failure: AtomicU32,
-    /// Algorithm (16 bits), direction (8), IV length (8), tag length (8): see `job::pack`.
+    /// Algorithm (16 bits), direction (8), IV length (8), tag length (8), and of a chained job the hash's
+    /// algorithm (16) and order (8): see `Job::pack`.
     pub(crate) what: AtomicU64,
     /// Key index (low half) and generation (high half); zero where there is no key.
     pub(crate) key: AtomicU64,
@@ -124,15 +125,19 @@ pub(crate) struct Slot {
     pub(crate) progress: AtomicU64,
     /// The caller's own word.
     pub(crate) user: AtomicU64,
-    /// Offset of the associated data.
+    /// Offset of the associated data, or of what a chained job hashes.
     pub(crate) aad: AtomicU64,
     /// Offset of the tag: written by encryption, read by decryption.
     pub(crate) tag: AtomicU64,
     /// Offset of an IV that does not fit into `iv`.
     pub(crate) iv_at: AtomicU64,
-    /// Bytes of associated data (low half) and of the IV at `iv_at` (high half).
+    /// Bytes at `aad` (low half) and of the IV at `iv_at` (high half).
     pub(crate) lens: AtomicU64,
-    pub(crate) _reserved: [AtomicU64; 2],
+    /// Of a chained job: its hash's key, as `key` has its cipher's.
+    pub(crate) hash_key: AtomicU64,
+    /// Of a chained job: how many of its parts are complete. Commits the first one's result.
+    pub(crate) stage: AtomicU32,
+    pub(crate) _reserved: AtomicU32,
 }
 
 /// One key: what is derived from it once, in the byte order of its standard.
@@ -199,6 +204,8 @@ const _: () = {
     assert!(offset_of!(Slot, tag) == 88);
     assert!(offset_of!(Slot, iv_at) == 96);
     assert!(offset_of!(Slot, lens) == 104);
+    assert!(offset_of!(Slot, hash_key) == 112);
+    assert!(offset_of!(Slot, stage) == 120);
 
     assert!(size_of::<KeyEntry>() == 512);
     assert!(offset_of!(KeyEntry, material) == 16);
@@ -222,6 +229,7 @@ const fn layout_hash() -> u64 {
         offset_of!(Slot, iv) as u64,
         offset_of!(Slot, progress) as u64,
         offset_of!(Slot, aad) as u64,
+        offset_of!(Slot, stage) as u64,
         offset_of!(KeyEntry, material) as u64,
         offset_of!(Journal, lane) as u64,
         offset_of!(Journal, log) as u64,

@@ -53,7 +53,9 @@ pub mod view;
 pub use algorithm::{Algorithm, Direction, Kind};
 pub use config::{Acknowledge, Config, Options};
 pub use error::{Error, Result};
-pub use job::{Completed, Failure, Iv, Job, JobStatus, MAX_JOB_LEN};
+pub use job::{
+    Authentication, Chained, Completed, Failure, Iv, Job, JobStatus, MAX_JOB_LEN, Order,
+};
 pub use kernel::{Backend, UnknownBackend};
 pub use keys::{Key, KeyId};
 pub use layout::LAYOUT_HASH;

@@ -273,7 +273,7 @@ impl Manager {
         self.tail += 1;
         // Commits the job: from here on it will be finished, by whoever owns the manager.
         commit(&self.region.header().tail, self.tail);
-        let entry = Entry { position, job, plan, progress: 0 };
+        let entry = Entry { position, job, plan, progress: 0, local: false };
         self.lanes.enqueue(Hall { region: &self.region, keys: &self.keys }, &entry);
     }
 

@@ -12,14 +12,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::algorithm::{Direction, Kind};
 use crate::error::{Error, Result};
-use crate::job::{Failure, Job, JobStatus, MAX_JOB_LEN, Plan, store_chain};
+use crate::job::{Failure, Job, JobStatus, MAX_JOB_LEN, Part, Plan, store_chain};
 use crate::journal::{self, Log, Shape};
 use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES, WIDE_STEP};
 use crate::keys::KeyTable;
 use crate::lanes::single::{self, Task};
 use crate::lanes::{self, Entry, Hall, Lanes, Route, advance_counter};
 use crate::layout::{
-    Journal, LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED,
+    Journal, LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED, Slot,
 };
 use crate::region::{Region, commit32};
 
@@ -137,7 +137,11 @@ impl Flight {
     fn lane(&self, region: &Region, keys: &KeyTable, position: u64, base: u64) -> Option<Flown> {
         let job = Job::load(region.slot(position))?;
         let plan = job.check(region, keys).ok()?;
-        let route = match plan.route {
+        if job.chained.is_some() && !cipher_may_run(&job, region.slot(position)) {
+            return None;
+        }
+        let route = match plan.cipher_route() {
+            Route::Chained => false,
             Route::Lane(_) => true,
             Route::Wide => self.lanes == 1,
             Route::Single { .. } => {
@@ -147,7 +151,7 @@ impl Flight {
                 self.lanes == 1 && same && self.last < steps
             }
         };
-        let fits = plan.route.is_journaled()
+        let fits = plan.cipher_route().is_journaled()
             && route
             // Only these end inside a block.
             && (matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead)
@@ -166,7 +170,7 @@ impl Flight {
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
     fn redo(&self, region: &Region, keys: &KeyTable, kernels: Kernels, index: usize, lane: &Flown) {
         let job = &lane.job;
-        if let Route::Single { .. } = lane.plan.route {
+        if let Route::Single { .. } = lane.plan.cipher_route() {
             return self.redo_single(region, keys, kernels, lane);
         }
         let log = Log::new(region.journal());
@@ -216,8 +220,7 @@ impl Flight {
         let progress = lane.base + self.last * self.step_bytes + self.len(self.last);
         lanes::store_progress(region, lane.position, progress);
         if progress == job.len {
-            // Commits the job's result: its last output is stored above.
-            commit32(&slot.status, STATUS_DONE);
+            end_of_cipher(job, slot);
         }
     }
 }
@@ -234,14 +237,34 @@ impl Flight {
             key: lane.plan.key_index,
             position: lane.position,
             progress: lane.base,
+            digest: None,
         };
         single::redo(&task, self.total, self.last);
         let progress = lane.base + single::end_of_step(self.total, self.last);
         lanes::store_progress(region, lane.position, progress);
         if progress == lane.job.len && lane.job.algorithm.kind() == Kind::Cipher {
-            // Commits the job's result: its last output is stored above.
-            commit32(&region.slot(lane.position).status, STATUS_DONE);
+            end_of_cipher(&lane.job, region.slot(lane.position));
         }
+    }
+}
+
+/// Whether the cipher of a chained job may have been in a run: not before a hash that comes first.
+fn cipher_may_run(job: &Job, slot: &Slot) -> bool {
+    // Acquire pairs with the commit of a stage in `lanes::chained`.
+    match (job.part(0), slot.stage.load(Acquire)) {
+        (Some(Part::Cipher), stage) => stage <= 1,
+        (_, stage) => stage == 1,
+    }
+}
+
+/// Commits what the last step of a cipher completes: its outputs are stored.
+fn end_of_cipher(job: &Job, slot: &Slot) {
+    if job.part(0) == Some(Part::Cipher) {
+        // Commits the first part's result: the hash is to come.
+        commit32(&slot.stage, 1);
+    } else {
+        // Commits the job's result.
+        commit32(&slot.status, STATUS_DONE);
     }
 }
 
@@ -272,14 +295,26 @@ pub(crate) fn queue(
         let progress = slot.progress.load(Acquire);
         let checked = Job::load(slot).filter(|_| status == STATUS_QUEUED).and_then(|job| {
             let plan = job.check(region, keys).ok()?;
+            let stage = match job.chained {
+                // Acquire pairs with the commit of a stage in `lanes::chained`.
+                Some(_) if !seeded(Bug::HashRunAgain) => slot.stage.load(Acquire),
+                _ => 0,
+            };
+            let progress = match job.chained.map(|_| job.part(stage)) {
+                None | Some(Some(Part::Cipher)) => progress,
+                // A hash starts over; what comes before it is complete.
+                Some(Some(Part::Hash)) => 0,
+                Some(None) => return None,
+            };
+            let route = plan.cipher_route();
             let resumable = progress == 0
-                || plan.route.is_journaled() && progress.is_multiple_of(16) && progress < job.len
+                || route.is_journaled() && progress.is_multiple_of(16) && progress < job.len
                 || job.algorithm.kind() == Kind::Aead && progress == job.len;
-            resumable.then_some((job, plan))
+            resumable.then_some((job, plan, progress, stage))
         });
-        if let Some((job, plan)) = checked {
-            let entry = Entry { position, job: &job, plan: &plan, progress };
-            lanes.enqueue(Hall { region, keys }, &entry);
+        if let Some((job, plan, progress, stage)) = checked {
+            let entry = Entry { position, job: &job, plan: &plan, progress, local: false };
+            lanes.resume(Hall { region, keys }, &entry, stage);
         } else {
             tracing::warn!(position, "slot is damaged: its job fails");
             lanes.note_ended(region, position, user, JobStatus::Failed(Failure::DamagedSlot));

@@ -35,11 +35,17 @@ pub enum Bug {
     KeyFreedEarly,
     /// A job is acknowledged when it is returned, not when its caller calls again.
     AcknowledgedAtReturn,
+    /// The stage of a chained job is committed before its tag is written.
+    StageBeforeTag,
+    /// The stage of a chained job is not committed.
+    StageNotCommitted,
+    /// Recovery runs the hash of a chained job again after the cipher has begun.
+    HashRunAgain,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 13] = [
+    pub const ALL: [Bug; 16] = [
         Bug::LogAfterCommit,
         Bug::LogSlotParity,
         Bug::FenceRemoved,
@@ -53,6 +59,9 @@ impl Bug {
         Bug::JournalEndsEarly,
         Bug::KeyFreedEarly,
         Bug::AcknowledgedAtReturn,
+        Bug::StageBeforeTag,
+        Bug::StageNotCommitted,
+        Bug::HashRunAgain,
     ];
 
     /// Its name on the command line.
@@ -72,6 +81,9 @@ impl Bug {
             Bug::JournalEndsEarly => "journal-ends-early",
             Bug::KeyFreedEarly => "key-freed-early",
             Bug::AcknowledgedAtReturn => "acknowledged-at-return",
+            Bug::StageBeforeTag => "stage-before-tag",
+            Bug::StageNotCommitted => "stage-not-committed",
+            Bug::HashRunAgain => "hash-run-again",
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use shmem::Offset;
 
-use super::{Job, MAX_JOB_LEN};
+use super::{ChainPlan, Job, MAX_JOB_LEN};
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::{Error, Result};
 use crate::keys::{KeyId, KeyKind, KeyTable};
@@ -15,6 +15,14 @@ use crate::table::{MAX_IV, Row};
 impl Job {
     /// Refuses what cannot be run, and what a crash could corrupt; otherwise says how to run it.
     pub(crate) fn check(&self, region: &Region, keys: &KeyTable) -> Result<Plan> {
+        match &self.chained {
+            None => self.check_alone(region, keys),
+            Some(chained) => self.check_chained(region, keys, chained),
+        }
+    }
+
+    /// As `check`, for a job that is not chained, or a part of one.
+    pub(super) fn check_alone(&self, region: &Region, keys: &KeyTable) -> Result<Plan> {
         let (algorithm, row) = (self.algorithm, self.algorithm.row());
         self.check_len(row)?;
         if row.tags.max > 0 && !row.tags.fits(self.digest_bytes()) {
@@ -58,6 +66,7 @@ impl Job {
             min_len: row.min as u64,
             block_mask: row.block as u64 - 1,
             digest: if algorithm.is_cipher() { 0 } else { out },
+            chain: None,
         })
     }
 
@@ -152,9 +161,27 @@ pub(crate) struct Plan {
     block_mask: u64,
     /// Output bytes of a hash or MAC; 0 for a cipher.
     digest: u64,
+    /// The parts of a chained job.
+    pub(crate) chain: Option<ChainPlan>,
 }
 
 impl Plan {
+    /// The plan of a chained job, made of that of its cipher.
+    pub(super) fn for_chained(self, job: &Job, chain: ChainPlan) -> Plan {
+        let route = Route::Chained;
+        Plan { tag_len: job.tag_len, what: job.pack(), route, plain: false, chain: Some(chain), ..self }
+    }
+
+    /// The plan of a part of it.
+    pub(crate) fn for_part(self, route: Route, key_index: u32) -> Plan {
+        Plan { route, key_index, ..self }
+    }
+
+    /// Where the part of a job runs that has a journal, if it has one at all.
+    pub(crate) fn cipher_route(&self) -> Route {
+        self.chain.map_or(self.route, |chain| chain.cipher)
+    }
+
     /// Makes the plan that of the job, where all but the key is as planned and the job is beyond doubt
     /// one that [`Job::check`] accepts; false leaves the plan as it was.
     #[inline(always)]
@@ -176,6 +203,7 @@ impl Plan {
     fn covers(&self, job: &Job, region: &Region) -> bool {
         self.plain
             && job.aad_len | job.iv_at_len == 0
+            && job.chained.is_none()
             && self.algorithm == job.algorithm
             && self.direction == job.direction
             && self.iv_len == job.iv.len
@@ -200,7 +228,7 @@ impl Plan {
 
 /// Whether two ranges share a byte. `Region::holds` has found their ends in range.
 #[inline]
-fn overlap((a, a_len): (Offset, u64), (b, b_len): (Offset, u64)) -> bool {
+pub(super) fn overlap((a, a_len): (Offset, u64), (b, b_len): (Offset, u64)) -> bool {
     a_len > 0 && b_len > 0 && a.get() < b.get() + b_len && b.get() < a.get() + a_len
 }
 

@@ -161,6 +161,7 @@ struct Ticket<W> {
     end: usize,
     /// The state to go on from in the stage [`Stage::Outer`], if there is one.
     outer: Option<[W; 8]>,
+    /// Null where the digest goes to `States::put_digest`.
     dst: *mut u8,
     digest: usize,
     /// Bytes of the whole digest: what the outer block of HMAC takes in.
@@ -243,6 +244,9 @@ impl<H: Hash> HashGroup<H> {
         ticket.key = job.key;
         ticket.outer = outer;
         ticket.dst = hall.region.address(job.dst).as_ptr();
+        if entry.local {
+            ticket.dst = ptr::null_mut();
+        }
         ticket.digest = job.digest_bytes();
         ticket.full = job.algorithm.row().tags.max;
         if blocks > 0 {
@@ -266,7 +270,7 @@ impl<H: Hash> HashGroup<H> {
                     if seeded(Bug::StatusBeforeTag) {
                         states.done(region, self.tickets[lane].position);
                     }
-                    self.write_digest(lane);
+                    self.write_digest(lane, region, states);
                     states.done(region, self.tickets[lane].position);
                     self.remove(lane);
                 }
@@ -318,12 +322,15 @@ impl<H: Hash> HashGroup<H> {
     }
 
     #[inline]
-    fn write_digest(&self, lane: usize) {
+    fn write_digest(&self, lane: usize, region: &Region, states: &mut States) {
         let mut digest = [0; 64];
         for (into, row) in digest.chunks_exact_mut(size_of::<H::Word>()).zip(&self.state) {
             H::put(row[lane], into);
         }
         let ticket = &self.tickets[lane];
+        if ticket.dst.is_null() {
+            return states.put_digest(region, ticket.position, &digest);
+        }
         let full = 8 * size_of::<H::Word>();
         // A copy of constant length is a few stores, one of variable length a call.
         let len = if ticket.digest == full { full } else { ticket.digest };

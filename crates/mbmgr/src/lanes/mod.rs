@@ -2,6 +2,7 @@
 //! All of it is process-local. A crash loses it; the next owner fills it again from the ring.
 
 mod cbc;
+mod chained;
 mod hash;
 pub(crate) mod single;
 mod wide;
@@ -21,6 +22,7 @@ use crate::region::{Region, commit32};
 use crate::table::Engine;
 
 use cbc::CbcGroup;
+use chained::Links;
 use hash::{HashGroup, Sha256, Sha512};
 pub(crate) use wide::advance_counter;
 
@@ -33,6 +35,8 @@ pub(crate) enum Route {
     Single { journaled: bool },
     /// In a lane of a group.
     Lane(Group),
+    /// Part by part, each where its algorithm runs.
+    Chained,
 }
 
 /// A multi-buffer kernel's lanes.
@@ -67,7 +71,9 @@ impl Route {
     pub(crate) fn is_journaled(self) -> bool {
         !matches!(
             self,
-            Route::Lane(Group::Sha256 | Group::Sha512) | Route::Single { journaled: false }
+            Route::Lane(Group::Sha256 | Group::Sha512)
+                | Route::Single { journaled: false }
+                | Route::Chained
         )
     }
 }
@@ -93,6 +99,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) plan: &'a Plan,
     /// Bytes that are complete already: not 0 only after a takeover.
     pub(crate) progress: u64,
+    /// A digest goes to [`States::put_digest`] instead of the job's destination.
+    pub(crate) local: bool,
 }
 
 /// What a run needs of the manager around it.
@@ -116,20 +124,32 @@ pub(crate) struct Lanes {
 #[derive(Clone, Copy)]
 struct Place {
     state: State,
+    /// Of a chained job that has not ended: where it stands in `Links`.
+    link: u16,
     user: u64,
 }
 
+/// A job that is not chained.
+const NO_LINK: u16 = 0;
+
 /// The states of the ring's jobs; a run marks those that it finishes.
-pub(crate) struct States(Vec<Place>);
+pub(crate) struct States {
+    places: Vec<Place>,
+    links: Links,
+}
 
 impl States {
     /// Commits the result of a job and notes it: its outputs are stored before.
     #[inline(always)]
     fn done(&mut self, region: &Region, position: u64) {
+        let index = region.index(position);
+        if self.places[index].link != NO_LINK {
+            return self.part_done(region, position);
+        }
         if !seeded(Bug::ReturnedBeforeStatus) {
             commit32(&region.slot(position).status, STATUS_DONE);
         }
-        self.0[region.index(position)].state = State::Done;
+        self.places[index].state = State::Done;
     }
 
     /// Commits that a job failed and notes it: nothing of its output is stored.
@@ -137,7 +157,7 @@ impl States {
         let slot = region.slot(position);
         slot.failure.store(failure.id(), Relaxed);
         commit32(&slot.status, STATUS_FAILED);
-        self.0[region.index(position)].state = State::Failed(failure);
+        self.places[region.index(position)].state = State::Failed(failure);
     }
 }
 
@@ -145,13 +165,16 @@ impl Lanes {
     pub(crate) fn new(kernels: Kernels, region: &Region) -> Result<Lanes> {
         let lanes = region.config.lanes as usize;
         let rounds = [10, 12, 14];
-        let place = Place { state: State::Done, user: 0 };
+        let place = Place { state: State::Done, link: NO_LINK, user: 0 };
         Ok(Lanes {
             kernels,
             cbc: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], lanes))?,
             sha256: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             sha512: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
-            states: States(vec![place; region.config.ring as usize]),
+            states: States {
+                places: vec![place; region.config.ring as usize],
+                links: Links::new(),
+            },
         })
     }
 
@@ -170,7 +193,7 @@ impl Lanes {
     /// waits.
     #[inline(always)]
     pub(crate) fn result(&self, region: &Region, position: u64) -> Option<(u64, JobStatus)> {
-        let place = &self.states.0[region.index(position)];
+        let place = &self.states.places[region.index(position)];
         match place.state {
             State::Done => Some((place.user, JobStatus::Ok)),
             State::Failed(failure) => Some((place.user, JobStatus::Failed(failure))),
@@ -190,22 +213,46 @@ impl Lanes {
             JobStatus::Ok => State::Done,
             JobStatus::Failed(failure) => State::Failed(failure),
         };
-        self.states.0[region.index(position)] = Place { state, user };
+        self.states.places[region.index(position)] = Place { state, link: NO_LINK, user };
     }
 
     /// Puts a job into a lane, and runs the group once it is full. Single-buffer modes run at once.
     #[inline]
     pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>) {
-        let place = &mut self.states.0[hall.region.index(entry.position)];
-        place.user = entry.job.user;
+        self.states.places[hall.region.index(entry.position)].user = entry.job.user;
+        if entry.plan.route == Route::Chained {
+            return self.enqueue_chained(hall, entry, 0);
+        }
+        if let Some(full) = self.place(hall, entry) {
+            self.run(hall, full);
+        }
+    }
+
+    /// As `enqueue`, for a job of which a chained one's first `stage` parts are complete.
+    pub(crate) fn resume(&mut self, hall: Hall<'_>, entry: &Entry<'_>, stage: u32) {
+        self.states.places[hall.region.index(entry.position)].user = entry.job.user;
+        if entry.plan.route == Route::Chained {
+            self.enqueue_chained(hall, entry, stage);
+        } else {
+            self.enqueue(hall, entry);
+        }
+    }
+
+    /// Puts a job, or a part of one, into a lane; gives the group if it is full.
+    #[inline(always)]
+    fn place(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> Option<Group> {
         let group = match entry.plan.route {
             Route::Lane(group) => group,
-            Route::Wide => return wide::run(self.kernels, hall, &mut self.states, entry),
-            Route::Single { .. } => {
-                return single::run(self.kernels, hall, &mut self.states, entry);
+            Route::Wide => {
+                wide::run(self.kernels, hall, &mut self.states, entry);
+                return None;
+            }
+            Route::Single { .. } | Route::Chained => {
+                single::run(self.kernels, hall, &mut self.states, entry);
+                return None;
             }
         };
-        place.state = State::Waiting(group);
+        self.states.places[hall.region.index(entry.position)].state = State::Waiting(group);
         let full = match group {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),
@@ -213,21 +260,27 @@ impl Lanes {
             Group::Sha256 => self.sha256[0].push(hall, entry),
             Group::Sha512 => self.sha512[0].push(hall, entry),
         };
-        if full {
-            self.run(hall, group);
-        }
+        full.then_some(group)
     }
 
     /// Runs groups until the job at `position` has ended.
     pub(crate) fn finish(&mut self, hall: Hall<'_>, position: u64) {
         // Each run finishes a job of the group, so this ends after at most 16 of them.
-        while let State::Waiting(group) = self.states.0[hall.region.index(position)].state {
+        while let State::Waiting(group) = self.states.places[hall.region.index(position)].state {
             self.run(hall, group);
         }
     }
 
-    /// Runs a group until at least one of its jobs has ended.
+    /// Runs a group until at least one of its jobs has ended, and puts into lanes what follows.
+    #[inline]
     fn run(&mut self, hall: Hall<'_>, group: Group) {
+        self.run_group(hall, group);
+        if self.states.has_ready() {
+            self.place_ready(hall);
+        }
+    }
+
+    fn run_group(&mut self, hall: Hall<'_>, group: Group) {
         let (kernels, states) = (self.kernels, &mut self.states);
         match group {
             Group::Cbc128 => self.cbc[0].run(kernels, hall.region, states),
@@ -242,7 +295,7 @@ impl Lanes {
     pub(crate) fn jobs_with_key(&self, key: KeyId) -> u64 {
         let cbc = self.cbc.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
         let hash = self.sha256[0].jobs_with_key(key) + self.sha512[0].jobs_with_key(key);
-        (cbc + hash) as u64
+        (cbc + hash + self.states.links.jobs_with_key(key)) as u64
     }
 
     /// Drops what the lanes keep of a key that no job uses any more.

@@ -9,6 +9,7 @@
 //! between the two texts, and a decryption whose tag is wrong has written nothing.
 #![expect(unsafe_code, reason = "copies between the segment and the process")]
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 
@@ -16,7 +17,7 @@ use shmem::Offset;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::cipher::{Aead, Cipher, Mac, Request};
+use crate::cipher::{Aead, Cipher, Mac, Request, Tag};
 use crate::job::{Failure, Job, store_chain};
 use crate::journal::{self, LOG_CHAIN, Log, Shape};
 use crate::kernel::{BLOCK, Kernels, WIDE_STEP};
@@ -56,6 +57,8 @@ pub(crate) struct Task<'a> {
     pub(crate) position: u64,
     /// Bytes complete: not 0 only after a takeover.
     pub(crate) progress: u64,
+    /// Where a digest goes instead of the job's destination.
+    pub(crate) digest: Option<&'a Cell<Tag>>,
 }
 
 /// How a row of the table runs and recovers its jobs.
@@ -88,6 +91,7 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
     let Engine::Single(single) = &entry.job.algorithm.row().engine else { return };
     let (position, progress) = (entry.position, entry.progress);
     let key = entry.plan.key_index;
+    let digest = Cell::new([0; 64]);
     let task = Task {
         region: hall.region,
         keys: hall.keys,
@@ -96,9 +100,15 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
         key,
         position,
         progress,
+        digest: entry.local.then_some(&digest),
     };
     match task.with_request(|request| single.run(&task, request)) {
-        Ok(()) => states.done(hall.region, position),
+        Ok(()) => {
+            if entry.local {
+                states.put_digest(hall.region, position, &Zeroizing::new(digest.replace([0; 64])));
+            }
+            states.done(hall.region, position);
+        }
         Err(failure) => states.failed(hall.region, position, failure),
     }
     // Also where nothing was logged: idle stays idle.
@@ -272,7 +282,11 @@ impl<M: Mac> Single for ByMac<M> {
     fn run(&self, task: &Task<'_>, request: &Request<'_>) -> Result<(), Failure> {
         let mut state = M::start(request);
         task.each(task.job.src, task.job.len, |part| M::update(&mut state, part));
-        task.write(task.job.dst, &M::finish(state)[..request.tag_len]);
+        let tag = M::finish(state);
+        match task.digest {
+            Some(digest) => digest.set(tag),
+            None => task.write(task.job.dst, &tag[..request.tag_len]),
+        }
         Ok(())
     }
 
