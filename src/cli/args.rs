@@ -2,8 +2,9 @@
 
 use clap::Args;
 use fixtures::algorithm::is_cipher;
+use fixtures::chained::Suite;
 use fixtures::scenario::{CrashPoint, Scenario, Sizes, parse_backend, parse_placement};
-use mbmgr::{Algorithm, Backend, Direction};
+use mbmgr::{Backend, Direction};
 use shmem::Placement;
 
 /// A backend choice; `auto` is `None`.
@@ -12,9 +13,10 @@ pub(super) struct Choice(Option<Backend>);
 
 #[derive(Debug, Args)]
 pub(super) struct JobArgs {
-    /// What the jobs compute: aes-128-cbc, aes-256-gcm, aes-128-cmac, sha256, hmac-sha512, …
-    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Algorithm>)]
-    pub(super) cipher: Algorithm,
+    /// What the jobs compute: aes-128-cbc, aes-256-gcm, aes-128-cmac, sha256, hmac-sha512, …; or a
+    /// cipher and a hash, in the order in which they run: aes-128-cbc+hmac-sha1, crc32+aes-128-docsis
+    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Suite>)]
+    pub(super) cipher: Suite,
     /// encrypt or decrypt
     #[arg(long, value_name = "DIRECTION", default_value = "encrypt", value_parser = parse::<Direction>)]
     pub(super) direction: Direction,
@@ -52,13 +54,14 @@ impl JobArgs {
     /// The scenario of these jobs, without a crash and with nothing flushed.
     pub(super) fn scenario(&self) -> Scenario {
         Scenario {
-            algorithm: self.cipher,
+            algorithm: self.cipher.algorithm,
+            hash: self.cipher.hash,
             direction: self.direction,
             lanes: self.lanes,
             ring: self.ring,
             jobs: self.jobs,
             sizes: self.size,
-            in_place: is_cipher(self.cipher) && !self.out_of_place,
+            in_place: is_cipher(self.cipher.algorithm) && !self.out_of_place,
             placement: self.placement,
             backend: self.backend.0,
             standby_backend: self.standby_backend.0,

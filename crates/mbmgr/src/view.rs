@@ -81,6 +81,8 @@ pub struct JobView {
     pub job: Option<Job>,
     /// Bytes complete.
     pub progress: u64,
+    /// Of a chained job: how many of its parts are complete.
+    pub stage: Option<u32>,
 }
 
 /// The run journal.
@@ -166,7 +168,10 @@ fn job(region: &Region, sequence: u64) -> JobView {
         STATUS_FAILED => "failed",
         _ => "damaged",
     };
-    JobView { sequence, status, job: Job::load(slot), progress: slot.progress.load(Relaxed) }
+    let job = Job::load(slot);
+    let chained = job.is_some_and(|job| job.chained.is_some());
+    let stage = chained.then(|| slot.stage.load(Relaxed));
+    JobView { sequence, status, job, progress: slot.progress.load(Relaxed), stage }
 }
 
 fn journal(region: &Region) -> JournalView {

@@ -169,10 +169,7 @@ impl Job {
         chained: &Chained,
     ) -> Result<Plan> {
         let hash = self.hash_part();
-        if matches!(
-            chained.algorithm.kind(),
-            Kind::Cbc | Kind::Ctr | Kind::Cipher | Kind::Aead
-        ) {
+        if matches!(chained.algorithm.kind(), Kind::Cbc | Kind::Ctr | Kind::Cipher | Kind::Aead) {
             return Err(Error::Chain { algorithm: chained.algorithm, as_what: "hash" });
         }
         let of_hash = hash.check_alone(region, keys)?;

@@ -169,7 +169,14 @@ impl Plan {
     /// The plan of a chained job, made of that of its cipher.
     pub(super) fn for_chained(self, job: &Job, chain: ChainPlan) -> Plan {
         let route = Route::Chained;
-        Plan { tag_len: job.tag_len, what: job.pack(), route, plain: false, chain: Some(chain), ..self }
+        Plan {
+            tag_len: job.tag_len,
+            what: job.pack(),
+            route,
+            plain: false,
+            chain: Some(chain),
+            ..self
+        }
     }
 
     /// The plan of a part of it.
