@@ -124,6 +124,24 @@ fn every_state_of_a_family_recovers(
     sweep_cipher(cipher, 2, Jobs::LanesAndOne, in_place, &SHORT);
 }
 
+/// Chained jobs, named in the order in which their parts run: each part journaled, in a lane or alone.
+#[rstest]
+fn every_state_of_a_chain_recovers(
+    #[values(
+        "aes-128-cbc+hmac-sha256",
+        "hmac-sha256+aes-128-cbc",
+        "aes-192-ctr+hmac-sha1",
+        "crc32+aes-128-docsis",
+        "aes-128-docsis+crc32"
+    )]
+    cipher: &str,
+    #[values("encrypt", "decrypt")] direction: &str,
+    #[values(true, false)] in_place: bool,
+) {
+    let cipher = format!("{cipher} {direction}");
+    sweep_cipher(&cipher, 2, Jobs::LanesAndOne, in_place, &SHORT);
+}
+
 #[rstest]
 fn every_state_of_a_window_recovers(
     #[values("burst", "keys", "acknowledge", "release")] window: &str,
@@ -333,6 +351,33 @@ mod matrix {
         }
     }
 
+    /// Every cipher that can be chained, with hashes in turn, both orders and directions; then every
+    /// hash with one cipher.
+    #[rstest]
+    fn every_state_of_a_chain(
+        #[values("16-80", "496-1088")] size: &str,
+        #[values("encrypt", "decrypt")] direction: &str,
+        #[values(true, false)] in_place: bool,
+    ) {
+        use fixtures::chained::{is_chained_cipher, is_chained_hash};
+        if !exhaustive() {
+            return;
+        }
+        let of = |wanted: fn(mbmgr::Algorithm) -> bool| {
+            mbmgr::Algorithm::ALL.iter().copied().filter(move |&one| wanted(one))
+        };
+        let hashes: Vec<_> = of(is_chained_hash).collect();
+        let ciphers = of(is_chained_cipher).zip(hashes.iter().copied().cycle());
+        let with_cbc = hashes.iter().map(|&hash| (mbmgr::Algorithm::Aes128Cbc, hash));
+        for (cipher, hash) in ciphers.chain(with_cbc) {
+            for name in [format!("{cipher}+{hash}"), format!("{hash}+{cipher}")] {
+                let more = ["--size", size, "--real", "0"];
+                let cipher = format!("{name} {direction}");
+                sweep_cipher(&cipher, 2, Jobs::LanesAndOne, in_place, &more);
+            }
+        }
+    }
+
     #[rstest]
     fn every_state_of_a_window(
         #[values("burst", "creation", "keys", "acknowledge", "release", "force", "race")]
@@ -384,13 +429,17 @@ mod matrix {
             "hmac-sha1",
             "sha3-256",
             "crc32",
-            "zuc-eea3"
+            "zuc-eea3",
+            "aes-128-cbc+hmac-sha256",
+            "hmac-sha1+aes-128-cbc",
+            "aes-128-docsis+crc32 decrypt"
         )]
         cipher: &str,
     ) {
         if exhaustive() {
             let name = cipher.split(' ').next().unwrap();
-            let in_place = name.parse::<mbmgr::Algorithm>().unwrap().is_cipher();
+            let suite = name.parse::<fixtures::chained::Suite>().unwrap();
+            let in_place = suite.algorithm.is_cipher();
             let deep = ["--size", "16-48", "--depth", "2", "--real", "0"];
             sweep_cipher(cipher, 2, Jobs::Lanes, in_place, &deep);
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use fixtures::account::Account;
 use fixtures::algorithm::is_cipher;
+use fixtures::chained::Suite;
 use fixtures::forked::{self, ForkedRole, fail_over};
 use fixtures::info::Role;
 use fixtures::roles::Recorder;
@@ -67,6 +68,43 @@ impl Jobs {
             Jobs::J256 => 256,
         }
     }
+}
+
+/// Chained jobs, named in the order of their parts; both directions, in place and not.
+#[rstest]
+fn secondary_finishes_chained_jobs_after_kill(
+    #[values(
+        "aes-128-cbc+hmac-sha1",
+        "hmac-sha256+aes-256-cbc",
+        "aes-128-ctr+hmac-sha512",
+        "aes-256-cmac+aes-128-ctr",
+        "aes-128-docsis+crc32",
+        "crc32+aes-256-docsis",
+        "3des-cbc+sha384",
+        "aes-128-xcbc+sm4-cbc",
+        "zuc-eea3+sha3-256"
+    )]
+    cipher: &str,
+    #[values(1, 4, 16)] lanes: u32,
+    #[values(Jobs::One, Jobs::LanesAndOne, Jobs::J255)] jobs: Jobs,
+    #[values(Direction::Encrypt, Direction::Decrypt)] direction: Direction,
+) {
+    let Suite { algorithm, hash } = cipher.parse().unwrap();
+    let jobs = jobs.number(lanes);
+    let varied = vary(&format!("{cipher} {lanes} {jobs} {direction}"));
+    assert_fail_over(&Scenario {
+        algorithm,
+        hash,
+        direction,
+        lanes,
+        jobs,
+        sizes: if varied & 1 == 0 { Sizes::all(272) } else { Sizes::between(16, 1024) },
+        in_place: varied & 6 != 0,
+        standby_backend: [None, Some(Backend::Portable)][usize::from(varied & 8 != 0)],
+        seed: varied >> 16,
+        crash: CrashPoint::AfterSubmit(jobs),
+        ..Scenario::default()
+    });
 }
 
 /// Every algorithm × lanes × outstanding jobs; direction, sizes, placement, in place or not and

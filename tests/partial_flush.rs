@@ -2,16 +2,17 @@
 //! What the primary was given last is given again, marked as redelivered; nothing else is.
 
 use fixtures::algorithm::is_cipher;
+use fixtures::chained::Suite;
 use fixtures::forked::fail_over;
 use fixtures::scenario::{CrashPoint, Scenario, Sizes};
 use fixtures::session::Exit;
-use mbmgr::Algorithm;
 use rstest::rstest;
 
 fn scenario(cipher: &str, lanes: u32, jobs: u64, flushed: u64) -> Scenario {
-    let algorithm: Algorithm = cipher.parse().unwrap();
+    let Suite { algorithm, hash } = cipher.parse().unwrap();
     Scenario {
         algorithm,
+        hash,
         lanes,
         jobs,
         partial_flush: flushed,
@@ -25,7 +26,8 @@ fn scenario(cipher: &str, lanes: u32, jobs: u64, flushed: u64) -> Scenario {
 /// All numbers of flushed jobs that matter: none, one, about the lanes, all.
 #[rstest]
 fn secondary_completes_what_was_not_flushed(
-    #[values("aes-128-cbc", "aes-256-ctr", "sha256", "hmac-sha512")] cipher: &str,
+    #[values("aes-128-cbc", "aes-256-ctr", "sha256", "hmac-sha512", "hmac-sha1+aes-128-cbc")]
+    cipher: &str,
     #[values(1, 4, 16)] lanes: u32,
     #[values(15, 16, 33)] jobs: u64,
     #[values(0, 1, 3, 14, 15)] flushed: u64,
@@ -42,7 +44,7 @@ fn secondary_completes_what_was_not_flushed(
 /// With more lanes than jobs nothing comes back by submitting: the counts are known exactly.
 #[rstest]
 fn counts_are_exact_when_jobs_wait_in_lanes(
-    #[values("aes-128-cbc", "hmac-sha256")] cipher: &str,
+    #[values("aes-128-cbc", "hmac-sha256", "aes-128-cbc+hmac-sha256")] cipher: &str,
     #[values(0, 1, 2, 7, 14, 15)] flushed: u64,
     #[values(true, false)] dies: bool,
 ) {

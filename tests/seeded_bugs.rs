@@ -44,6 +44,24 @@ const MIXED: &str = "--jobs 6 --lanes 4 --size 32-144";
     "crates/mbmgr/src/keys.rs"
 )]
 #[case("acknowledged-at-return", MIXED, "lost", "crates/mbmgr/src/")]
+#[case(
+    "stage-before-tag",
+    "--jobs 3 --lanes 2 --size 32-80 --cipher hmac-sha256+aes-128-cbc",
+    "corrupt",
+    "crates/mbmgr/src/"
+)]
+#[case(
+    "stage-not-committed",
+    "--jobs 3 --lanes 2 --size 32-80 --cipher aes-128-cbc+hmac-sha256",
+    "corrupt",
+    "crates/mbmgr/src/"
+)]
+#[case(
+    "hash-run-again",
+    "--jobs 3 --lanes 2 --size 32-80 --cipher hmac-sha256+aes-128-cbc",
+    "corrupt",
+    "crates/mbmgr/src/"
+)]
 fn the_sweep_finds(
     #[case] bug: &str,
     #[case] scenario: &str,
