@@ -21,6 +21,13 @@ struct exact_job {
         uint64_t len;
         uint8_t *tag; /* always written: what decryption is given is compared by the caller */
         uint64_t tag_len;
+        /* Chained with a hash: it covers hash_len bytes from head_len bytes before src, which is dst. */
+        const uint8_t *hash_key;
+        uint64_t hash_key_len;
+        uint64_t head_len;
+        uint64_t hash_len;
+        uint32_t hash; /* its row plus one; 0 where there is none */
+        uint32_t hash_first;
         uint32_t algorithm;
         uint32_t decrypt;
         uint64_t done;
@@ -75,6 +82,7 @@ static const struct row {
         { "sha256", IMB_CIPHER_NULL, IMB_AUTH_SHA_256, NONE },
         { "sha384", IMB_CIPHER_NULL, IMB_AUTH_SHA_384, NONE },
         { "sha512", IMB_CIPHER_NULL, IMB_AUTH_SHA_512, NONE },
+        { "docsis-crc32", IMB_CIPHER_NULL, IMB_AUTH_DOCSIS_CRC32, NONE },
         { "crc32", IMB_CIPHER_NULL, IMB_AUTH_CRC32_ETHERNET_FCS, NONE },
         { "hmac-md5", IMB_CIPHER_NULL, IMB_AUTH_MD5, PADS },
         { "hmac-sha1", IMB_CIPHER_NULL, IMB_AUTH_HMAC_SHA_1, PADS },
@@ -305,6 +313,25 @@ static void fill(IMB_JOB *to, const struct row *row, const struct exact_job *job
         to->user_data = (void *)(uintptr_t)job;
 }
 
+/* Adds the hash to a cipher's job, which works in place. */
+static int chain(IMB_MGR *m, IMB_JOB *to, const struct exact_job *job, struct expanded *key)
+{
+        const struct row *row = &rows[job->hash - 1];
+        struct exact_job of_hash = *job;
+        of_hash.key = job->hash_key;
+        of_hash.key_len = job->hash_key_len;
+        of_hash.iv_len = 0;
+        if (expand(m, row, &of_hash, key) != 0)
+                return -1;
+        to->hash_alg = row->hash;
+        to->chain_order = job->hash_first ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
+        to->src = job->src - job->head_len;
+        to->cipher_start_src_offset_in_bytes = job->head_len;
+        to->msg_len_to_hash_in_bytes = job->hash_len;
+        fill_keys(to, row, &of_hash, key);
+        return 0;
+}
+
 static uint64_t take(const IMB_JOB *done)
 {
         if (done == NULL)
@@ -319,15 +346,18 @@ uint64_t exact_run(IMB_MGR *m, struct exact_job *jobs, uint64_t count)
 {
         struct expanded *keys = NULL;
         uint64_t came = 0;
-        if (posix_memalign((void **)&keys, 64, (count + 1) * sizeof(*keys)) != 0)
+        if (posix_memalign((void **)&keys, 64, (2 * count + 1) * sizeof(*keys)) != 0)
                 return UINT64_MAX;
-        memset(keys, 0, (count + 1) * sizeof(*keys));
+        memset(keys, 0, (2 * count + 1) * sizeof(*keys));
         for (uint64_t i = 0; i < count; i++) {
                 const struct row *row = &rows[jobs[i].algorithm];
                 jobs[i].done = 0;
                 if (expand(m, row, &jobs[i], &keys[i]) != 0)
                         continue;
-                fill(IMB_GET_NEXT_JOB(m), row, &jobs[i], &keys[i]);
+                IMB_JOB *next = IMB_GET_NEXT_JOB(m);
+                fill(next, row, &jobs[i], &keys[i]);
+                if (jobs[i].hash != 0 && chain(m, next, &jobs[i], &keys[count + i]) != 0)
+                        continue;
                 for (IMB_JOB *done = IMB_SUBMIT_JOB(m); done != NULL; done = IMB_GET_COMPLETED_JOB(m))
                         came += take(done);
         }

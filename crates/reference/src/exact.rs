@@ -23,6 +23,12 @@ struct RawJob {
     len: u64,
     tag: *mut u8,
     tag_len: u64,
+    hash_key: *const u8,
+    hash_key_len: u64,
+    head_len: u64,
+    hash_len: u64,
+    hash: u32,
+    hash_first: u32,
     algorithm: u32,
     decrypt: u32,
     done: u64,
@@ -65,8 +71,25 @@ pub struct ExactJob {
     pub source: Vec<u8>,
     /// What comes out, of a cipher or AEAD.
     pub output: Vec<u8>,
-    /// What comes out of a hash, MAC or AEAD: as many bytes as it is long.
+    /// What comes out of a hash, MAC, AEAD or chain: as many bytes as it is long.
     pub tag: Vec<u8>,
+    /// What a cipher is chained with.
+    pub chain: Option<ExactChain>,
+}
+
+/// The hash of a chained job.
+#[derive(Clone, Debug)]
+pub struct ExactChain {
+    /// What it computes; `docsis-crc32` also puts its tag behind what it covers.
+    pub algorithm: ExactAlgorithm,
+    /// The raw key; empty where there is none.
+    pub key: Vec<u8>,
+    /// Whether it comes before the cipher.
+    pub first: bool,
+    /// Bytes before the message that it covers too.
+    pub head: Vec<u8>,
+    /// Bytes of the message that it covers.
+    pub cover: usize,
 }
 
 /// A manager of the library in memory of the process.
@@ -98,7 +121,11 @@ impl Exact {
     /// [`Error::Refused`] with the number of the first job that the library does not complete.
     pub fn run(&mut self, jobs: &mut [ExactJob]) -> Result<()> {
         let raw = |job: &mut ExactJob| {
-            job.output.resize(job.source.len(), 0);
+            let head = job.chain.as_ref().map_or(&[][..], |chain| &chain.head);
+            job.output = [head, &job.source].concat();
+            let (head, chain) = (head.len(), job.chain.as_ref());
+            // A chained job works in place: the library hashes at the source, in both orders.
+            let dst = job.output[head..].as_mut_ptr();
             RawJob {
                 key: job.key.as_ptr(),
                 key_len: job.key.len() as u64,
@@ -106,11 +133,17 @@ impl Exact {
                 iv_len: job.iv.len() as u64,
                 aad: job.aad.as_ptr(),
                 aad_len: job.aad.len() as u64,
-                src: job.source.as_ptr(),
-                dst: job.output.as_mut_ptr(),
+                src: if chain.is_some() { dst.cast_const() } else { job.source.as_ptr() },
+                dst,
                 len: job.source.len() as u64,
                 tag: job.tag.as_mut_ptr(),
                 tag_len: job.tag.len() as u64,
+                hash_key: chain.map_or(std::ptr::null(), |chain| chain.key.as_ptr()),
+                hash_key_len: chain.map_or(0, |chain| chain.key.len() as u64),
+                head_len: head as u64,
+                hash_len: chain.map_or(0, |chain| (head + chain.cover) as u64),
+                hash: chain.map_or(0, |chain| chain.algorithm.0 + 1),
+                hash_first: chain.map_or(0, |chain| u32::from(chain.first)),
                 algorithm: job.algorithm.0,
                 decrypt: u32::from(job.decrypt),
                 done: 0,
@@ -120,6 +153,10 @@ impl Exact {
         // SAFETY: the manager is one; each pointer is to a vector of the length beside it, which lives
         // in `jobs` and is not touched before the call has returned with nothing outstanding.
         let came = unsafe { exact_run(self.0.as_ptr(), raws.as_mut_ptr(), raws.len() as u64) };
+        for job in jobs.iter_mut() {
+            let head = job.chain.as_ref().map_or(0, |chain| chain.head.len());
+            job.output.drain(..head);
+        }
         let first = raws.iter().position(|job| job.done == 0);
         match first {
             None if came == raws.len() as u64 => Ok(()),
