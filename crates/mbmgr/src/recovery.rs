@@ -97,6 +97,8 @@ struct Flight {
     total: u64,
     step_bytes: u64,
     lanes: usize,
+    /// Every step is in the log, so a lane may end before the run does.
+    apart: bool,
     /// The first step to redo, and the one in flight.
     first: u64,
     last: u64,
@@ -106,8 +108,17 @@ struct Flight {
 struct Flown {
     position: u64,
     base: u64,
+    /// Bytes that the run advances it.
+    total: u64,
     job: Job,
     plan: Plan,
+}
+
+impl Flown {
+    /// Bytes of step `k` of so many: the last one may be shorter, and none is behind it.
+    fn len(&self, k: u64, step_bytes: u64) -> u64 {
+        step_bytes.min(self.total.saturating_sub(k * step_bytes))
+    }
 }
 
 impl Flight {
@@ -117,20 +128,24 @@ impl Flight {
         let step_bytes = u64::from(shape.step_bytes);
         let redo = u64::from(shape.redo);
         let total = u64::from(shape.total);
+        let steps = total.div_ceil(step_bytes.max(1));
+        // A kernel may fill the slot of the next step while one is in flight, if there is a next one.
+        let most_redo = if steps <= LOG_SLOTS as u64 { LOG_SLOTS } else { LOG_SLOTS - 1 } as u64;
         // A step of one lane may share its slot with a chaining value.
         let room = if lanes == 1 { LOG_CHAIN } else { LOG_SLOT_BYTES } as u64;
         let fits = (1..=MAX_LANES).contains(&lanes)
             && step_bytes > 0
             && step_bytes.is_multiple_of(16)
             && step_bytes * lanes as u64 <= room
-            && (1..LOG_SLOTS as u64).contains(&redo)
+            && (1..=most_redo).contains(&redo)
             && total <= MAX_JOB_LEN
-            && step <= total.div_ceil(step_bytes);
+            && step <= steps;
         if !fits {
             let what = format!("the journal's run {shape:?} cannot be at step {step}");
             return Err(Error::corrupt(what));
         }
-        Ok(Flight { total, step_bytes, lanes, first: step.saturating_sub(redo), last: step - 1 })
+        let (first, last) = (step.saturating_sub(redo), step - 1);
+        Ok(Flight { total, step_bytes, lanes, apart: redo >= steps, first, last })
     }
 
     /// A lane, if its slot and its place in it make sense.
@@ -157,14 +172,14 @@ impl Flight {
             && (matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead)
                 || self.total.is_multiple_of(16))
             && base.is_multiple_of(16)
-            && base <= job.len
-            && self.total <= job.len - base;
-        fits.then_some(Flown { position, base, job, plan })
-    }
-
-    /// Bytes of step `k`: the last one may be shorter.
-    fn len(&self, k: u64) -> u64 {
-        self.step_bytes.min(self.total - k * self.step_bytes)
+            && base <= job.len;
+        if !fits {
+            return None;
+        }
+        let left = job.len - base;
+        let may_end = self.apart && matches!(plan.cipher_route(), Route::Lane(_));
+        let total = if may_end { self.total.min(left) } else { self.total };
+        (total <= left).then_some(Flown { position, base, total, job, plan })
     }
 
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
@@ -175,10 +190,17 @@ impl Flight {
         }
         let log = Log::new(region.journal());
         let mut chain = job.chain();
+        let mut progress = lane.base;
         for k in self.first..=self.last {
-            let at = lane.base + k * self.step_bytes;
             #[expect(clippy::cast_possible_truncation, reason = "a log slot is 2048 bytes")]
-            let (len, own) = (self.len(k) as usize, index * self.step_bytes as usize);
+            let (len, own) =
+                (lane.len(k, self.step_bytes) as usize, index * self.step_bytes as usize);
+            if len == 0 {
+                // The lane has ended, before the run.
+                break;
+            }
+            let at = lane.base + k * self.step_bytes;
+            progress = at + len as u64;
             let src = log.slot(k).cast_const().wrapping_add(own);
             let offset = shmem::Offset::new(job.dst.get() + at);
             let dst = region.address(offset).as_ptr();
@@ -217,7 +239,6 @@ impl Flight {
         if job.direction == Direction::Decrypt && job.algorithm.kind() == Kind::Cbc {
             store_chain(slot, &chain);
         }
-        let progress = lane.base + self.last * self.step_bytes + self.len(self.last);
         lanes::store_progress(region, lane.position, progress);
         if progress == job.len {
             end_of_cipher(job, slot);

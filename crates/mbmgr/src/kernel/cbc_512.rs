@@ -13,6 +13,10 @@ const SET: usize = 0xfc0;
 /// Lines of one set that the L1 cache holds together, of eight or more; one is left for the rest.
 const WAYS: usize = 7;
 
+/// The least that [`step`] gives.
+pub(super) const LEAST_STEP: usize = cbc_pairs::STEP;
+const _: () = assert!(LEAST_STEP <= cbc_lines::STEP);
+
 /// Bytes of a step, for each lane.
 pub(super) fn step(lanes: &[Lane]) -> usize {
     if is_crowded(lanes) { cbc_lines::STEP } else { cbc_pairs::STEP }

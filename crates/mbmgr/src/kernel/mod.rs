@@ -182,7 +182,17 @@ impl Kernels {
         }
     }
 
-    /// AES-CBC encrypt: every lane advances by `len` bytes, a multiple of the step.
+    /// The least that [`Kernels::cbc_encrypt_step`] gives for any lanes.
+    #[inline]
+    pub(crate) fn cbc_encrypt_least_step(self) -> usize {
+        match self.backend {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Vaes512 => cbc_512::LEAST_STEP,
+            _ => BLOCK,
+        }
+    }
+
+    /// AES-CBC encrypt: every lane advances by `len` bytes, a multiple of a block.
     ///
     /// With a log, step k first copies the S input bytes of every lane `l` to
     /// `log.slot(k)[l * S..][..S]`, then commits k, then stores the outputs.
