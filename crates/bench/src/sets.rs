@@ -139,7 +139,9 @@ fn scale() -> Vec<Spec> {
         .map(|what| Spec::new(what, Direction::Encrypt, Sizes::All(256)));
     let rings = [256, 4096, 65536].into_iter().flat_map(|ring| with(&base, |s| s.ring = ring));
     let managers = [8, 64].into_iter().flat_map(|count| with(&base, |s| s.managers = count));
-    rings.chain(managers).collect()
+    // As many slots in all as 8 managers have by default, so that they fit into the cache.
+    let small = with(&base, |s| (s.managers, s.ring) = (64, 32));
+    rings.chain(managers).chain(small).collect()
 }
 
 /// Whether a row has a key.

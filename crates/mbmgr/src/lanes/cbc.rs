@@ -123,12 +123,12 @@ impl CbcGroup {
                 journal::record_lane(region.journal(), lane, index, ticket.base);
             }
             let step = kernels.cbc_encrypt_step(lanes);
-            let redo = if apart { LOG_SLOTS as u8 } else { 1 };
             #[expect(
                 clippy::cast_possible_truncation,
-                reason = "at most 16 lanes, a step of a slot"
+                reason = "at most 16 lanes, a step of a slot, a few slots"
             )]
-            let (lanes, step_bytes) = (lanes.len() as u8, step as u16);
+            let (lanes, step_bytes, all) = (lanes.len() as u8, step as u16, LOG_SLOTS as u8);
+            let redo = if apart { all } else { 1 };
             journal::begin(region.journal(), Shape { total, step_bytes, lanes, redo })
         });
         self.keys.set_shared(self.one_key);
