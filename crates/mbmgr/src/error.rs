@@ -187,6 +187,15 @@ pub enum Error {
         as_what: &'static str,
     },
 
+    /// A list of pieces that cannot be run.
+    #[error("the pieces listed at {at} {what}; list up to 64 that do not overlap, for an aead")]
+    Pieces {
+        /// What is wrong with them.
+        what: String,
+        /// Where the list was said to be.
+        at: Offset,
+    },
+
     /// Two buffers of a job overlap that must not.
     #[error("{what} at {at} overlaps {with}; give it a place of its own")]
     Overlap {

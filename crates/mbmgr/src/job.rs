@@ -14,12 +14,15 @@ use crate::layout::{STATUS_QUEUED, Slot};
 mod chained;
 mod check;
 mod outcome;
+mod pieces;
 
 pub use chained::{Authentication, Chained, Order};
 pub(crate) use chained::{ChainPlan, Part};
 pub(crate) use check::Plan;
 use check::check_iv;
 pub use outcome::{Completed, Failure, JobStatus};
+pub use pieces::{MAX_PIECES, Piece};
+pub(crate) use pieces::{Side, Text};
 
 /// The longest job, in bytes: far above any packet or record, low enough that a step counter and a
 /// 32-bit block counter never wrap.
@@ -84,6 +87,8 @@ pub struct Job {
     pub tag_len: u8,
     /// The hash of a chained job; [`Job::then_hash`] and [`Job::after_hash`] set it.
     pub chained: Option<Chained>,
+    /// Pieces of a message that is listed at `src`; 0 where it is there itself. [`Job::pieces`] sets it.
+    pub pieces: u32,
     /// The caller's own word, returned with the result.
     pub user: u64,
 }
@@ -171,6 +176,7 @@ impl Job {
             tag: Offset::NULL,
             tag_len: 0,
             chained: None,
+            pieces: 0,
             user: 0,
         }
     }
@@ -264,6 +270,9 @@ impl Job {
             slot.hash_key.store(hash.key.map_or(0, KeyId::to_bits), Relaxed);
             slot.stage.store(0, Relaxed);
         }
+        if self.pieces > 0 {
+            slot.pieces.store(self.pieces, Relaxed);
+        }
     }
 
     /// Algorithm, direction and lengths in one word.
@@ -271,6 +280,7 @@ impl Job {
         let direction = u64::from(self.direction == Direction::Decrypt);
         u64::from(self.algorithm.row().id)
             | direction << 16
+            | u64::from(self.pieces > 0) << 17
             | u64::from(self.iv.len) << 24
             | u64::from(self.tag_len) << 32
             | self.chained.map_or(0, |hash| u64::from(hash.pack()) << 40)
@@ -304,6 +314,12 @@ impl Job {
                 let key = algorithm.row().key.map(|_| KeyId::from_bits(key));
                 Chained { algorithm, key, order }
             }),
+            // A list of no pieces is damage.
+            pieces: if what.in_pieces {
+                Some(slot.pieces.load(Relaxed)).filter(|&n| n > 0)?
+            } else {
+                0
+            },
             user: slot.user.load(Relaxed),
         })
     }
@@ -332,6 +348,7 @@ pub(crate) struct Packed {
     pub(crate) iv_len: u8,
     pub(crate) tag_len: u8,
     pub(crate) hash: Option<(Algorithm, Order)>,
+    pub(crate) in_pieces: bool,
 }
 
 impl Packed {
@@ -343,10 +360,11 @@ impl Packed {
         Some(Packed {
             algorithm: Algorithm::from_id(u16::from_le_bytes([bytes[0], bytes[1]]))?,
             direction: match bytes[2] {
-                0 => Direction::Encrypt,
-                1 => Direction::Decrypt,
+                0 | 2 => Direction::Encrypt,
+                1 | 3 => Direction::Decrypt,
                 _ => return None,
             },
+            in_pieces: bytes[2] & 2 != 0,
             iv_len: bytes[3],
             tag_len: bytes[4],
             hash: match bytes[5..] {

@@ -107,7 +107,7 @@ pub(crate) struct Slot {
     pub(crate) status: AtomicU32,
     /// Why the job failed, where `status` is [`STATUS_FAILED`].
     pub(crate) failure: AtomicU32,
-    /// Algorithm (16 bits), direction (8), IV length (8), tag length (8), and of a chained job the hash's
+    /// Algorithm (16 bits), direction and whether the message is in pieces (8), IV length (8), tag length (8), and of a chained job the hash's
     /// algorithm (16) and order (8): see `Job::pack`.
     pub(crate) what: AtomicU64,
     /// Key index (low half) and generation (high half); zero where there is no key.
@@ -137,7 +137,8 @@ pub(crate) struct Slot {
     pub(crate) hash_key: AtomicU64,
     /// Of a chained job: how many of its parts are complete. Commits the first one's result.
     pub(crate) stage: AtomicU32,
-    pub(crate) _reserved: AtomicU32,
+    /// Of a job in pieces: how many are listed at `src`.
+    pub(crate) pieces: AtomicU32,
 }
 
 /// One key: what is derived from it once, in the byte order of its standard.
@@ -206,6 +207,7 @@ const _: () = {
     assert!(offset_of!(Slot, lens) == 104);
     assert!(offset_of!(Slot, hash_key) == 112);
     assert!(offset_of!(Slot, stage) == 120);
+    assert!(offset_of!(Slot, pieces) == 124);
 
     assert!(size_of::<KeyEntry>() == 512);
     assert!(offset_of!(KeyEntry, material) == 16);

@@ -54,7 +54,8 @@ pub use algorithm::{Algorithm, Direction, Kind};
 pub use config::{Acknowledge, Config, Options};
 pub use error::{Error, Result};
 pub use job::{
-    Authentication, Chained, Completed, Failure, Iv, Job, JobStatus, MAX_JOB_LEN, Order,
+    Authentication, Chained, Completed, Failure, Iv, Job, JobStatus, MAX_JOB_LEN, MAX_PIECES,
+    Order, Piece,
 };
 pub use kernel::{Backend, UnknownBackend};
 pub use keys::{Key, KeyId};

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::algorithm::{Direction, Kind};
 use crate::error::{Error, Result};
-use crate::job::{Failure, Job, JobStatus, MAX_JOB_LEN, Part, Plan, store_chain};
+use crate::job::{Failure, Job, JobStatus, MAX_JOB_LEN, Part, Plan, Text, store_chain};
 use crate::journal::{self, Log, Shape};
 use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES, WIDE_STEP};
 use crate::keys::KeyTable;
@@ -250,6 +250,8 @@ impl Flight {
     /// As `redo`, for what `lanes::single` runs. An AEAD is left to `queue` even when its last byte is
     /// written: its tag may be missing.
     fn redo_single(&self, region: &Region, keys: &KeyTable, kernels: Kernels, lane: &Flown) {
+        // Where somebody changed a list of pieces since, `queue` fails the job.
+        let Ok(text) = Text::of(&lane.job, region) else { return };
         let task = Task {
             region,
             keys,
@@ -259,6 +261,7 @@ impl Flight {
             position: lane.position,
             progress: lane.base,
             digest: None,
+            text,
         };
         single::redo(&task, self.total, self.last);
         let progress = lane.base + single::end_of_step(self.total, self.last);

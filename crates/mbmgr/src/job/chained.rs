@@ -157,6 +157,7 @@ impl Job {
             iv_at_len: 0,
             aad_len: 0,
             chained: None,
+            pieces: 0,
             ..*self
         }
     }
@@ -175,7 +176,7 @@ impl Job {
         let of_hash = hash.check_alone(region, keys)?;
         let of_cipher = if self.is_null_cipher() {
             let alike = self.algorithm == chained.algorithm && self.key == chained.key;
-            if !alike || self.len > 0 || self.iv_len() > 0 {
+            if !alike || self.len > 0 || self.iv_len() > 0 || self.pieces > 0 {
                 return Err(Error::Chain { algorithm: self.algorithm, as_what: "cipher" });
             }
             of_hash

@@ -32,14 +32,18 @@ impl Job {
         check_iv(self.algorithm, self.iv_len())?;
 
         let out = self.output_len();
-        if !region.holds(self.src, self.len) {
+        if self.pieces > 0 {
+            self.load_pieces(region)?;
+        }
+        let flat = self.pieces == 0;
+        if flat && !region.holds(self.src, self.len) {
             return Err(Error::ForeignBuffer { what: "source", at: self.src, len: self.len });
         }
-        if !region.holds(self.dst, out) {
+        if flat && !region.holds(self.dst, out) {
             return Err(Error::ForeignBuffer { what: "destination", at: self.dst, len: out });
         }
         let same = self.src == self.dst && self.algorithm.is_cipher();
-        if !same && overlap((self.src, self.len), (self.dst, out)) {
+        if flat && !same && overlap((self.src, self.len), (self.dst, out)) {
             return Err(Error::PartialOverlap { src: self.src, dst: self.dst, len: self.len });
         }
         let plain = row.kind != Kind::Aead && self.iv_at_len == 0 && self.aad_len == 0;
@@ -114,7 +118,9 @@ impl Job {
             return Err(Error::IvLength { algorithm, len, takes: row.ivs.takes() });
         }
         let tag_len = if row.kind == Kind::Aead { self.digest_bytes() as u64 } else { 0 };
-        let (src, dst) = ((self.src, self.len), (self.dst, self.output_len()));
+        // Of pieces, `load_pieces` has checked what is beside them.
+        let out = if self.pieces == 0 { self.output_len() } else { 0 };
+        let (src, dst) = ((self.src, out.min(self.len)), (self.dst, out));
         let tag = (self.tag, tag_len);
         let aad = (self.aad, u64::from(self.aad_len));
         let iv = (self.iv_at, u64::from(self.iv_at_len));
@@ -209,7 +215,7 @@ impl Plan {
     #[inline(always)]
     fn covers(&self, job: &Job, region: &Region) -> bool {
         self.plain
-            && job.aad_len | job.iv_at_len == 0
+            && job.aad_len | job.iv_at_len | job.pieces == 0
             && job.chained.is_none()
             && self.algorithm == job.algorithm
             && self.direction == job.direction

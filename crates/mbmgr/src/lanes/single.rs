@@ -11,6 +11,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr;
 
 use shmem::Offset;
@@ -18,7 +19,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::cipher::{Aead, Cipher, Mac, Request, Tag};
-use crate::job::{Failure, Job, store_chain};
+use crate::job::{Failure, Job, Side, Text, store_chain};
 use crate::journal::{self, LOG_CHAIN, Log, Shape};
 use crate::kernel::{BLOCK, Kernels, WIDE_STEP};
 use crate::keys::KeyTable;
@@ -59,6 +60,8 @@ pub(crate) struct Task<'a> {
     pub(crate) progress: u64,
     /// Where a digest goes instead of the job's destination.
     pub(crate) digest: Option<&'a Cell<Tag>>,
+    /// Where the message lies.
+    pub(crate) text: Text,
 }
 
 /// How a row of the table runs and recovers its jobs.
@@ -92,6 +95,10 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
     let (position, progress) = (entry.position, entry.progress);
     let key = entry.plan.key_index;
     let digest = Cell::new([0; 64]);
+    // A list of pieces that somebody changed since the job was checked.
+    let Ok(text) = Text::of(entry.job, hall.region) else {
+        return states.failed(hall.region, position, Failure::DamagedSlot);
+    };
     let task = Task {
         region: hall.region,
         keys: hall.keys,
@@ -101,6 +108,7 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
         position,
         progress,
         digest: entry.local.then_some(&digest),
+        text,
     };
     match task.with_request(|request| single.run(&task, request)) {
         Ok(()) => {
@@ -175,6 +183,27 @@ impl Task<'_> {
         tests::crash_point();
     }
 
+    fn read_text(&self, side: Side, at: u64, into: &mut [u8]) {
+        self.text.each(side, at, into.len(), |place, range| self.read(place, &mut into[range]));
+    }
+
+    fn write_text(&self, at: u64, bytes: &[u8]) {
+        let write = |place, range: Range<usize>| self.write(place, &bytes[range]);
+        self.text.each(Side::Destination, at, bytes.len(), write);
+    }
+
+    /// Hands one side of the message on in parts.
+    fn each_of_text(&self, side: Side, mut take: impl FnMut(&[u8])) {
+        let mut part = Zeroizing::new([0; WIDE_STEP]);
+        let (mut done, len) = (0, self.job.len);
+        while done < len {
+            let count = usize::try_from(len - done).unwrap_or(WIDE_STEP).min(WIDE_STEP);
+            self.read_text(side, done, &mut part[..count]);
+            take(&part[..count]);
+            done += count as u64;
+        }
+    }
+
     /// Hands `len` bytes at `at` on in parts.
     fn each(&self, at: Offset, len: u64, mut take: impl FnMut(&[u8])) {
         let mut part = Zeroizing::new([0; WIDE_STEP]);
@@ -191,7 +220,7 @@ impl Task<'_> {
     fn run_steps<C: Cipher>(&self, request: &Request<'_>) {
         let job = self.job;
         let total = job.len - self.progress;
-        let log = (job.src == job.dst && total > 0).then(|| {
+        let log = (self.text.is_in_place() && total > 0).then(|| {
             let journal = self.region.journal();
             let index = self.region.index32(self.position);
             #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
@@ -205,7 +234,7 @@ impl Task<'_> {
         for k in 0..steps(total) {
             let at = self.progress + k * WIDE_STEP as u64;
             let bytes = &mut part[..step_len(total, k)];
-            self.read(Offset::new(job.src.get() + at), bytes);
+            self.read_text(Side::Source, at, bytes);
             if let Some(log) = &log {
                 // SAFETY: a slot holds a step with its rest below LOG_CHAIN, and a block there.
                 unsafe {
@@ -220,7 +249,7 @@ impl Task<'_> {
                 tests::crash_point();
             }
             C::step(&mut state, at, &mut chain, bytes);
-            self.write(Offset::new(job.dst.get() + at), bytes);
+            self.write_text(at, bytes);
         }
     }
 
@@ -238,22 +267,22 @@ impl Task<'_> {
         }
         let at = self.progress + k * WIDE_STEP as u64;
         C::step(&mut C::start(request), at, &mut chain, bytes);
-        self.write(Offset::new(self.job.dst.get() + at), bytes);
+        self.write_text(at, bytes);
         if C::CHAINED {
             store_chain(self.region.slot(self.position), &chain);
         }
     }
 
-    /// The tag over associated data and what lies at `at`: ciphertext as it is, or plaintext that is
+    /// The tag over associated data and one side of the message: ciphertext as it is, or plaintext that is
     /// decrypted for the MAC's eyes only.
-    fn aead_tag<A: Aead>(&self, request: &Request<'_>, at: Offset, decrypt: bool) -> [u8; 64] {
+    fn aead_tag<A: Aead>(&self, request: &Request<'_>, at: Side, decrypt: bool) -> [u8; 64] {
         let mut auth = A::start(request);
         self.each(self.job.aad, request.aad_len, |part| A::aad(&mut auth, part));
         if decrypt {
             let mut stream = A::Stream::start(request);
             let mut plain = Zeroizing::new([0; WIDE_STEP]);
             let mut done = 0;
-            self.each(at, self.job.len, |part| {
+            self.each_of_text(at, |part| {
                 let plain = &mut plain[..part.len()];
                 plain.copy_from_slice(part);
                 A::Stream::step(&mut stream, done, &mut [0; BLOCK], plain);
@@ -261,7 +290,7 @@ impl Task<'_> {
                 done += part.len() as u64;
             });
         } else {
-            self.each(at, self.job.len, |part| A::text(&mut auth, part));
+            self.each_of_text(at, |part| A::text(&mut auth, part));
         }
         A::tag(auth)
     }
@@ -302,7 +331,7 @@ impl<A: Aead> Single for ByAead<A> {
         let fresh = task.progress == 0;
         if !request.encrypts() {
             if fresh {
-                let tag = task.aead_tag::<A>(request, job.src, A::MACS_PLAINTEXT);
+                let tag = task.aead_tag::<A>(request, Side::Source, A::MACS_PLAINTEXT);
                 let mut expected = [0; 64];
                 task.read(job.tag, &mut expected[..request.tag_len]);
                 let same = tag[..request.tag_len].ct_eq(&expected[..request.tag_len]);
@@ -313,12 +342,12 @@ impl<A: Aead> Single for ByAead<A> {
             task.run_steps::<A::Stream>(request);
         } else if A::MACS_PLAINTEXT {
             if fresh {
-                write(task.aead_tag::<A>(request, job.src, false));
+                write(task.aead_tag::<A>(request, Side::Source, false));
             }
             task.run_steps::<A::Stream>(request);
         } else {
             task.run_steps::<A::Stream>(request);
-            write(task.aead_tag::<A>(request, job.dst, false));
+            write(task.aead_tag::<A>(request, Side::Destination, false));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use shmem::{Offset, Placement, Segment, SegmentOptions};
 
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::config::{Config, Options};
-use crate::job::{Job, JobStatus};
+use crate::job::{Job, JobStatus, Piece};
 use crate::keys::Key;
 use crate::layout::LAYOUT_HASH;
 use crate::manager::Manager;
@@ -63,6 +63,8 @@ struct Bench {
     segment: Arc<Segment>,
     manager: Option<Manager>,
     job: Job,
+    /// Where the message lies in one, also where the job has it in pieces.
+    at: Offset,
     from: Vec<u8>,
     expected: Vec<u8>,
     tag: Offset,
@@ -74,7 +76,7 @@ impl Bench {
     fn new(algorithm: Algorithm, direction: Direction, len: u64) -> Bench {
         let config = Config { ring: 4, lanes: 1, keys: 1 };
         let segment_options = SegmentOptions {
-            len: Manager::segment_len(&config, 3 * len + 4096),
+            len: Manager::segment_len(&config, 3 * len + 8192),
             placement: Placement::Anywhere,
             layout_hash: LAYOUT_HASH,
             populate: false,
@@ -123,11 +125,26 @@ impl Bench {
             }
         };
         let job = make(direction).in_place(to, len);
-        Bench { segment, manager: Some(manager), job, from, expected, tag, expected_tag }
+        Bench { segment, manager: Some(manager), job, at: to, from, expected, tag, expected_tag }
+    }
+
+    /// Cuts the message into pieces of awkward lengths.
+    fn in_pieces(mut self) -> Bench {
+        let list = self.segment.arena().alloc(64 * Piece::BYTES, 8).unwrap();
+        let (mut bytes, mut done, mut count) = (Vec::new(), 0, 0);
+        for len in [0, 1, 15, 16, 17, 460, 0, u64::MAX] {
+            let len = len.min(self.job.len - done);
+            let at = Offset::new(self.at.get() + done);
+            bytes.extend(Piece { src: at, dst: at, len }.to_bytes());
+            (done, count) = (done + len, count + 1);
+        }
+        self.segment.write(list, &bytes).unwrap();
+        self.job = self.job.pieces(list, count, self.job.len);
+        self
     }
 
     fn prepare(&self) {
-        self.segment.write(self.job.dst, &self.from).unwrap();
+        self.segment.write(self.at, &self.from).unwrap();
         if self.job.direction == Direction::Encrypt {
             self.segment.write(self.tag, &[0; 16]).unwrap();
         }
@@ -141,7 +158,7 @@ impl Bench {
         }
         assert!(statuses.iter().all(|status| *status == JobStatus::Ok), "{what}: {statuses:?}");
         let mut found = vec![0; self.expected.len()];
-        self.segment.read(self.job.dst, &mut found).unwrap();
+        self.segment.read(self.at, &mut found).unwrap();
         assert_eq!(found, self.expected, "{what}");
         if self.job.algorithm.kind() == Kind::Aead {
             let mut found = vec![0; 16];
@@ -153,6 +170,31 @@ impl Bench {
 
 fn attach(segment: &Arc<Segment>) -> Manager {
     Manager::attach(segment, 0, &Options::default()).unwrap()
+}
+
+/// Cuts the job off at each point, and its recovery at each of its own; how many there were.
+fn cut_off_everywhere(mut bench: Bench, name: &str) -> u32 {
+    let (mut n, mut points) = (0, 0);
+    loop {
+        bench.prepare();
+        let job = bench.job;
+        let manager = bench.manager.as_mut().unwrap();
+        if !crashes(n, || assert!(manager.submit(&job).is_ok())) {
+            bench.check(&format!("{name}, to its end"));
+            return points;
+        }
+        // The recovery is cut off at each of its points in turn, the last time at none.
+        bench.manager = None;
+        let mut m = 0;
+        let mut manager = None;
+        while crashes(m, || manager = Some(attach(&bench.segment))) {
+            m += 1;
+        }
+        bench.manager = manager;
+        bench.check(&format!("{name}, cut off at {n}"));
+        points += 1 + m;
+        n += 1;
+    }
 }
 
 #[test]
@@ -170,27 +212,11 @@ fn every_cipher_survives_every_point_and_the_points_of_its_recovery() {
                 {
                     continue;
                 }
-                let mut bench = Bench::new(algorithm, direction, len);
-                let mut n = 0;
-                loop {
-                    bench.prepare();
-                    let job = bench.job;
-                    let manager = bench.manager.as_mut().unwrap();
-                    if !crashes(n, || assert!(manager.submit(&job).is_ok())) {
-                        bench.check(&format!("{algorithm} {direction} {len}, to its end"));
-                        break;
-                    }
-                    // The recovery is cut off at each of its points in turn, the last time at none.
-                    bench.manager = None;
-                    let mut m = 0;
-                    let mut manager = None;
-                    while crashes(m, || manager = Some(attach(&bench.segment))) {
-                        m += 1;
-                    }
-                    bench.manager = manager;
-                    bench.check(&format!("{algorithm} {direction} {len}, cut off at {n}"));
-                    points += 1 + m;
-                    n += 1;
+                let name = format!("{algorithm} {direction} {len}");
+                points += cut_off_everywhere(Bench::new(algorithm, direction, len), &name);
+                if algorithm.kind() == Kind::Aead {
+                    let bench = Bench::new(algorithm, direction, len).in_pieces();
+                    points += cut_off_everywhere(bench, &format!("{name} in pieces"));
                 }
             }
         }
