@@ -142,6 +142,17 @@ fn every_state_of_a_chain_recovers(
     sweep_cipher(&cipher, 2, Jobs::LanesAndOne, in_place, &SHORT);
 }
 
+/// Messages in pieces, of one step and of several.
+#[rstest]
+fn every_state_of_a_message_in_pieces_recovers(
+    #[values("aes-128-gcm", "aes-256-gcm decrypt", "chacha20-poly1305")] cipher: &str,
+    #[values("16-80", "1040")] size: &str,
+    #[values(true, false)] in_place: bool,
+) {
+    let more = ["--pieces", "--size", size, "--real", "0"];
+    sweep_cipher(cipher, 2, Jobs::LanesAndOne, in_place, &more);
+}
+
 #[rstest]
 fn every_state_of_a_window_recovers(
     #[values("burst", "keys", "acknowledge", "release")] window: &str,
@@ -374,6 +385,25 @@ mod matrix {
                 let more = ["--size", size, "--real", "0"];
                 let cipher = format!("{name} {direction}");
                 sweep_cipher(&cipher, 2, Jobs::LanesAndOne, in_place, &more);
+            }
+        }
+    }
+
+    /// Every AEAD in pieces; with depth 2 where the jobs are short.
+    #[rstest]
+    fn every_state_of_pieces(
+        #[values("1-80", "496-1088", "512-528")] size: &str,
+        #[values("encrypt", "decrypt")] direction: &str,
+        #[values(true, false)] in_place: bool,
+    ) {
+        let aeads = mbmgr::Algorithm::ALL.iter().filter(|one| one.kind() == mbmgr::Kind::Aead);
+        for algorithm in aeads.filter(|_| exhaustive()) {
+            let cipher = format!("{algorithm} {direction}");
+            let more = ["--pieces", "--size", size, "--real", "1"];
+            sweep_cipher(&cipher, 2, Jobs::LanesAndOne, in_place, &more);
+            let deep = ["--pieces", "--size", "33", "--depth", "2", "--real", "0"];
+            if size == "1-80" {
+                sweep_cipher(&cipher, 2, Jobs::One, in_place, &deep);
             }
         }
     }

@@ -107,6 +107,26 @@ fn secondary_finishes_chained_jobs_after_kill(
     });
 }
 
+/// Messages in pieces; the kill comes while they are submitted.
+#[rstest]
+fn secondary_finishes_messages_in_pieces_after_kill(
+    #[values("aes-128-gcm", "aes-192-gcm", "aes-256-ccm", "chacha20-poly1305")] cipher: &str,
+    #[values(1, 17, 255)] jobs: u64,
+    #[values(Direction::Encrypt, Direction::Decrypt)] direction: Direction,
+    #[values(true, false)] in_place: bool,
+) {
+    assert_fail_over(&Scenario {
+        algorithm: cipher.parse().unwrap(),
+        direction,
+        jobs,
+        sizes: Sizes::between(1, 2000),
+        in_place,
+        pieces: true,
+        crash: CrashPoint::AfterSubmit(jobs),
+        ..Scenario::default()
+    });
+}
+
 /// Every algorithm × lanes × outstanding jobs; direction, sizes, placement, in place or not and
 /// backends vary with the case.
 #[rstest]

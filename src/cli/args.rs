@@ -36,6 +36,9 @@ pub(super) struct JobArgs {
     /// [default: in place]
     #[arg(long)]
     pub(super) out_of_place: bool,
+    /// Give every job its message in up to 12 pieces (scatter-gather; AEADs only)
+    #[arg(long)]
+    pub(super) pieces: bool,
     /// Where both processes map the segment of the jobs: identical (at the same address) or anywhere
     #[arg(long, value_name = "PLACEMENT", default_value = "anywhere", value_parser = parse_place)]
     pub(super) placement: Placement,
@@ -62,6 +65,7 @@ impl JobArgs {
             jobs: self.jobs,
             sizes: self.size,
             in_place: is_cipher(self.cipher.algorithm) && !self.out_of_place,
+            pieces: self.pieces,
             placement: self.placement,
             backend: self.backend.0,
             standby_backend: self.standby_backend.0,
