@@ -28,6 +28,9 @@ struct exact_job {
         uint64_t hash_len;
         uint32_t hash; /* its row plus one; 0 where there is none */
         uint32_t hash_first;
+        /* Lengths of the message's pieces; none where it is one. */
+        const uint64_t *pieces;
+        uint64_t piece_count;
         uint32_t algorithm;
         uint32_t decrypt;
         uint64_t done;
@@ -44,6 +47,9 @@ struct expanded {
         _Alignas(64) uint8_t raw[64];
         _Alignas(64) uint8_t iv[64];
         const void *des3[3];
+        struct gcm_context_data gcm_state;
+        struct chacha20_poly1305_context_data chacha_state;
+        struct IMB_SGL_IOV pieces[64];
 };
 
 /* What is special about a row. */
@@ -332,6 +338,37 @@ static int chain(IMB_MGR *m, IMB_JOB *to, const struct exact_job *job, struct ex
         return 0;
 }
 
+/* Hands the message of GCM or ChaCha20-Poly1305 over in pieces. */
+static int cut(IMB_JOB *to, const struct exact_job *job, struct expanded *key)
+{
+        uint64_t at = 0;
+        if (job->piece_count > sizeof(key->pieces) / sizeof(key->pieces[0]))
+                return -1;
+        for (uint64_t i = 0; i < job->piece_count; i++) {
+                key->pieces[i].in = job->src + at;
+                key->pieces[i].out = job->dst + at;
+                key->pieces[i].len = job->pieces[i];
+                at += job->pieces[i];
+        }
+        switch (to->cipher_mode) {
+        case IMB_CIPHER_GCM:
+                to->cipher_mode = IMB_CIPHER_GCM_SGL;
+                to->hash_alg = IMB_AUTH_GCM_SGL;
+                to->u.GCM.ctx = &key->gcm_state;
+                break;
+        case IMB_CIPHER_CHACHA20_POLY1305:
+                to->cipher_mode = IMB_CIPHER_CHACHA20_POLY1305_SGL;
+                to->hash_alg = IMB_AUTH_CHACHA20_POLY1305_SGL;
+                to->u.CHACHA20_POLY1305.ctx = &key->chacha_state;
+                break;
+        default: return -1;
+        }
+        to->sgl_state = IMB_SGL_ALL;
+        to->sgl_io_segs = key->pieces;
+        to->num_sgl_io_segs = job->piece_count;
+        return at == job->len ? 0 : -1;
+}
+
 static uint64_t take(const IMB_JOB *done)
 {
         if (done == NULL)
@@ -356,6 +393,8 @@ uint64_t exact_run(IMB_MGR *m, struct exact_job *jobs, uint64_t count)
                         continue;
                 IMB_JOB *next = IMB_GET_NEXT_JOB(m);
                 fill(next, row, &jobs[i], &keys[i]);
+                if (jobs[i].piece_count != 0 && cut(next, &jobs[i], &keys[i]) != 0)
+                        continue;
                 if (jobs[i].hash != 0 && chain(m, next, &jobs[i], &keys[count + i]) != 0)
                         continue;
                 for (IMB_JOB *done = IMB_SUBMIT_JOB(m); done != NULL; done = IMB_GET_COMPLETED_JOB(m))

@@ -29,6 +29,8 @@ struct RawJob {
     hash_len: u64,
     hash: u32,
     hash_first: u32,
+    pieces: *const u64,
+    piece_count: u64,
     algorithm: u32,
     decrypt: u32,
     done: u64,
@@ -75,6 +77,8 @@ pub struct ExactJob {
     pub tag: Vec<u8>,
     /// What a cipher is chained with.
     pub chain: Option<ExactChain>,
+    /// Lengths of the message's pieces, of GCM and ChaCha20-Poly1305; none where it comes in one.
+    pub pieces: Vec<u64>,
 }
 
 /// The hash of a chained job.
@@ -143,6 +147,8 @@ impl Exact {
                 head_len: head as u64,
                 hash_len: chain.map_or(0, |chain| (head + chain.cover) as u64),
                 hash: chain.map_or(0, |chain| chain.algorithm.0 + 1),
+                pieces: job.pieces.as_ptr(),
+                piece_count: job.pieces.len() as u64,
                 hash_first: chain.map_or(0, |chain| u32::from(chain.first)),
                 algorithm: job.algorithm.0,
                 decrypt: u32::from(job.decrypt),
