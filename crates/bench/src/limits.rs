@@ -63,6 +63,7 @@ impl Limits {
             Algorithm::Sha512 | Algorithm::HmacSha512 => {
                 (self.sha512_vector_core_cpb? * blocks(128, 16), VECTOR)
             }
+            Algorithm::Sha1 | Algorithm::HmacSha1 => return None,
             _ => (self.aes_round_core_cpb? * rounds, AES_UNIT),
         };
         Some((limit, unit))

@@ -141,14 +141,19 @@ fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
         keys.push(manager.add_key(match algorithm {
             Algorithm::HmacSha256 => Key::HmacSha256(key),
             Algorithm::HmacSha512 => Key::HmacSha512(key),
-            _ => Key::Aes(key),
+            _ => Key::For(algorithm, key),
         })?);
     }
     let mut jobs = Vec::new();
     for ((index, buffers), user) in rig.jobs.iter().enumerate().zip(0..) {
         let job = match (algorithm.kind(), keys.get(rig.key_of(index)).copied()) {
-            (Kind::Cbc | Kind::Ctr, Some(key)) => {
+            (Kind::Cbc | Kind::Ctr | Kind::Cipher, Some(key)) => {
                 Job::cipher(algorithm, direction, key, &buffers.iv)?
+            }
+            (Kind::Aead, Some(key)) => {
+                let tag_len = algorithm.digest_len().and_then(|len| u8::try_from(len).ok());
+                let job = Job::aead(algorithm, direction, key, &buffers.iv[..12])?;
+                job.tag(buffers.tag, tag_len.unwrap_or(0))
             }
             (_, Some(key)) => Job::mac(algorithm, key),
             (_, None) => Job::hash(algorithm),

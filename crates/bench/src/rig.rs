@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use mbmgr::{Algorithm, Kind, LAYOUT_HASH};
+use mbmgr::{Algorithm, LAYOUT_HASH};
 use shmem::{Offset, Placement, Segment, SegmentOptions};
 
 use crate::row::{Keys, Spec, Spread};
@@ -32,6 +32,8 @@ pub(crate) struct Buffers {
     pub(crate) dst: Offset,
     pub(crate) len: u64,
     pub(crate) iv: [u8; 16],
+    /// Where an AEAD has its tag, and a hash or MAC its digest.
+    pub(crate) tag: Offset,
 }
 
 impl Rig {
@@ -77,18 +79,19 @@ impl Rig {
             at.add(shift).context("an offset overflows")
         };
         let src = take(len, shift)?;
-        let dst = match spec.algorithm.kind() {
-            Kind::Cbc | Kind::Ctr if spec.in_place => src,
+        let tag = arena.alloc(DIGEST, LINE)?;
+        let dst = match spec.algorithm.is_cipher() {
+            true if spec.in_place => src,
             // Half a page from its source, so that the two do not meet in a set either.
-            Kind::Cbc | Kind::Ctr => match spec.spread {
+            true => match spec.spread {
                 Spread::Spread => take(len, (shift + PAGE / 2 + 2 * LINE) % PAGE)?,
                 Spread::SamePageOffset => take(len, 0)?,
             },
-            _ => arena.alloc(DIGEST, LINE)?,
+            false => tag,
         };
         let mut iv = [0; 16];
         iv.copy_from_slice(&bytes(job ^ 0x1f1f_0000, 16));
-        Ok(Buffers { src, dst, len, iv })
+        Ok(Buffers { src, dst, len, iv, tag })
     }
 
     /// Writes the inputs again.
@@ -113,9 +116,15 @@ impl Rig {
     pub(crate) fn outputs(&self) -> Result<Vec<Vec<u8>>> {
         let mut outputs = Vec::new();
         for buffers in &self.jobs {
-            let len = self.spec.algorithm.digest_len().unwrap_or(usize::try_from(buffers.len)?);
-            let mut output = vec![0; len];
-            self.segment.read(buffers.dst, &mut output)?;
+            let algorithm = self.spec.algorithm;
+            let mut output = Vec::new();
+            if algorithm.is_cipher() {
+                output.resize(usize::try_from(buffers.len)?, 0);
+                self.segment.read(buffers.dst, &mut output)?;
+            }
+            let mut tag = vec![0; algorithm.digest_len().unwrap_or(0)];
+            self.segment.read(buffers.tag, &mut tag)?;
+            output.append(&mut tag);
             outputs.push(output);
         }
         Ok(outputs)
@@ -150,6 +159,7 @@ impl Rig {
 
 fn key_len(algorithm: Algorithm) -> u64 {
     match algorithm {
+        Algorithm::HmacSha1 => 20,
         Algorithm::HmacSha256 => 32,
         Algorithm::HmacSha512 => 64,
         _ => algorithm.key_len().unwrap_or(0) as u64,

@@ -141,7 +141,7 @@ impl Spec {
             direction,
             sizes,
             lanes: 16,
-            in_place: matches!(algorithm.kind(), Kind::Cbc | Kind::Ctr),
+            in_place: algorithm.is_cipher(),
             api: Api::Job,
             backend: None,
             spread: Spread::Spread,

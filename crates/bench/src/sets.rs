@@ -22,11 +22,25 @@ const TABLE: [(Algorithm, Direction); 8] = [
     (Algorithm::HmacSha512, Direction::Encrypt),
 ];
 
+/// Other algorithms that IPsec, TLS and storage use, with kernels of ours.
+const MORE: [(Algorithm, Direction); 8] = [
+    (Algorithm::Sha1, Direction::Encrypt),
+    (Algorithm::HmacSha1, Direction::Encrypt),
+    (Algorithm::Aes128Cmac, Direction::Encrypt),
+    (Algorithm::Aes256Cmac, Direction::Encrypt),
+    (Algorithm::Aes128Gcm, Direction::Encrypt),
+    (Algorithm::Aes256Gcm, Direction::Encrypt),
+    (Algorithm::Aes128Ccm, Direction::Encrypt),
+    (Algorithm::Aes128Cfb, Direction::Encrypt),
+];
+
 /// A set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
     /// The table: 16 lanes, in place, job by job.
     Table,
+    /// As the table, other algorithms.
+    More,
     /// The table with bursts.
     Burst,
     /// The table with 1, 4 and 8 lanes.
@@ -49,8 +63,7 @@ pub enum Set {
 
 impl Set {
     /// The names, for messages.
-    pub const NAMES: &str =
-        "table, burst, lanes, out-of-place, imix, same-page-offset, keys, backends, scale or full";
+    pub const NAMES: &str = "table, more, burst, lanes, out-of-place, imix, same-page-offset, keys, backends, scale or full";
 
     /// Its rows.
     #[must_use]
@@ -58,6 +71,7 @@ impl Set {
         let table = table();
         match self {
             Set::Table => table,
+            Set::More => rows_of(&MORE),
             Set::Burst => with(&table, |spec| spec.api = Api::Burst),
             Set::Lanes => [1, 4, 8]
                 .into_iter()
@@ -85,6 +99,7 @@ impl Set {
             Set::Scale => scale(),
             Set::Full => [
                 Set::Table,
+                Set::More,
                 Set::Burst,
                 Set::Lanes,
                 Set::OutOfPlace,
@@ -107,6 +122,7 @@ impl FromStr for Set {
     fn from_str(text: &str) -> Result<Set> {
         Ok(match text {
             "table" => Set::Table,
+            "more" => Set::More,
             "burst" => Set::Burst,
             "lanes" => Set::Lanes,
             "out-of-place" => Set::OutOfPlace,
@@ -122,9 +138,13 @@ impl FromStr for Set {
 }
 
 fn table() -> Vec<Spec> {
-    TABLE
-        .into_iter()
-        .flat_map(|(what, way)| TABLE_SIZES.map(|len| Spec::new(what, way, Sizes::All(len))))
+    rows_of(&TABLE)
+}
+
+fn rows_of(table: &[(Algorithm, Direction)]) -> Vec<Spec> {
+    table
+        .iter()
+        .flat_map(|&(what, way)| TABLE_SIZES.map(|len| Spec::new(what, way, Sizes::All(len))))
         .collect()
 }
 

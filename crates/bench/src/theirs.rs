@@ -1,17 +1,97 @@
 //! The reference library as a contender: its loops run on the C side of the binding, over the same
 //! buffers as ours. Its manager lies in memory of the process, as most of its users have it.
 
-use anyhow::{Result, bail};
-use mbmgr::{Algorithm, Backend, Direction};
-use reference::{Architecture, Batch, Manager, Request};
+use anyhow::{Result, bail, ensure};
+use mbmgr::{Algorithm, Backend, Direction, Kind};
+use reference::{Architecture, Batch, ExactAlgorithm, ExactBatch, Manager, Placed, Request};
 
 use crate::ours::{BURST, group};
-use crate::rig::Rig;
+use crate::rig::{Buffers, Rig};
 use crate::row::{Api, Spec};
 use crate::sets::is_keyed;
 
+/// The library on one row: the algorithms of its multi-process subject, or any other of its own.
+pub(crate) enum Theirs {
+    Managed(Managed),
+    Exact(ExactBatch),
+}
+
+impl Theirs {
+    /// `None` where the library lacks the algorithm.
+    pub(crate) fn new(rig: &Rig) -> Result<Option<Theirs>> {
+        let spec = &rig.spec;
+        if managed(spec.algorithm).is_ok() {
+            return Ok(Some(Theirs::Managed(Managed::new(rig)?)));
+        }
+        let Some(algorithm) = ExactAlgorithm::named(spec.algorithm.name()) else {
+            return Ok(None);
+        };
+        if spec.api != Api::Job || group(spec) != 0 {
+            return Ok(None);
+        }
+        let iv_len = match spec.algorithm.kind() {
+            Kind::Cipher => 16,
+            Kind::Aead => 12,
+            _ => 0,
+        };
+        let place = |(index, buffers): (usize, &Buffers)| Placed {
+            algorithm,
+            decrypt: spec.direction == Direction::Decrypt,
+            key: if is_keyed(spec.algorithm) {
+                rig.keys[rig.key_of(index)].clone()
+            } else {
+                vec![]
+            },
+            iv: buffers.iv[..iv_len].to_vec(),
+            src: buffers.src,
+            dst: buffers.dst,
+            len: buffers.len,
+            tag: buffers.tag,
+            tag_len: spec.algorithm.digest_len().unwrap_or(0) as u64,
+        };
+        let jobs = rig.jobs.iter().enumerate().map(place).collect();
+        let architecture = architecture(spec.backend);
+        Ok(Some(Theirs::Exact(ExactBatch::new(&rig.segment, architecture, jobs)?)))
+    }
+
+    /// Submits every job `turns` times, with the library's validation of a job or without.
+    pub(crate) fn run(&mut self, turns: u64, checked: bool) -> Result<u64> {
+        match self {
+            Theirs::Managed(managed) => managed.run(turns, checked),
+            Theirs::Exact(batch) => Ok((0..turns).map(|_| batch.again(checked)).sum()),
+        }
+    }
+
+    /// Runs every job once, to the end.
+    pub(crate) fn run_once(&mut self, jobs: u64) -> Result<()> {
+        let done = match self {
+            Theirs::Managed(managed) => return managed.run_once(jobs),
+            Theirs::Exact(batch) => batch.again(true) + batch.finish(),
+        };
+        ensure!(done == jobs, "only {done} of {jobs} jobs came back from the reference");
+        Ok(())
+    }
+}
+
+/// The name of an algorithm for the library's manager.
+fn managed(algorithm: Algorithm) -> Result<reference::Algorithm> {
+    Ok(match algorithm {
+        Algorithm::Aes128Cbc | Algorithm::Aes192Cbc | Algorithm::Aes256Cbc => {
+            reference::Algorithm::Cbc
+        }
+        Algorithm::Aes128Ctr | Algorithm::Aes192Ctr | Algorithm::Aes256Ctr => {
+            reference::Algorithm::Ctr
+        }
+        Algorithm::Sha256 => reference::Algorithm::Sha256,
+        Algorithm::Sha512 => reference::Algorithm::Sha512,
+        Algorithm::HmacSha256 => reference::Algorithm::HmacSha256,
+        Algorithm::HmacSha512 => reference::Algorithm::HmacSha512,
+        other => bail!("the binding's manager has no {other}"),
+    })
+}
+
 /// The library's manager of one row.
-pub(crate) struct Theirs {
+pub(crate) struct Managed {
     manager: Manager,
     batches: Vec<Batch>,
     api: Api,
@@ -32,23 +112,11 @@ fn architecture(backend: Option<Backend>) -> Architecture {
     }
 }
 
-impl Theirs {
-    pub(crate) fn new(rig: &Rig) -> Result<Theirs> {
+impl Managed {
+    fn new(rig: &Rig) -> Result<Managed> {
         let spec = &rig.spec;
         let mut manager = Manager::in_process(&rig.segment, architecture(spec.backend))?;
-        let algorithm = match spec.algorithm {
-            Algorithm::Aes128Cbc | Algorithm::Aes192Cbc | Algorithm::Aes256Cbc => {
-                reference::Algorithm::Cbc
-            }
-            Algorithm::Aes128Ctr | Algorithm::Aes192Ctr | Algorithm::Aes256Ctr => {
-                reference::Algorithm::Ctr
-            }
-            Algorithm::Sha256 => reference::Algorithm::Sha256,
-            Algorithm::Sha512 => reference::Algorithm::Sha512,
-            Algorithm::HmacSha256 => reference::Algorithm::HmacSha256,
-            Algorithm::HmacSha512 => reference::Algorithm::HmacSha512,
-            other => bail!("the binding of the library has no {other}"),
-        };
+        let algorithm = managed(spec.algorithm)?;
         let mut keys = Vec::new();
         for key in rig.keys.iter().filter(|_| is_keyed(spec.algorithm)) {
             keys.push(manager.add_key(algorithm, key)?);
@@ -84,11 +152,11 @@ impl Theirs {
             .chunks(size)
             .map(|requests| Batch::new(&manager, requests))
             .collect::<reference::Result<_>>()?;
-        Ok(Theirs { manager, batches, api: spec.api, flush: group(spec) != 0 })
+        Ok(Managed { manager, batches, api: spec.api, flush: group(spec) != 0 })
     }
 
     /// Submits every job `turns` times, with the library's validation of a job or without.
-    pub(crate) fn run(&mut self, turns: u64, checked: bool) -> Result<u64> {
+    fn run(&mut self, turns: u64, checked: bool) -> Result<u64> {
         let mut done = 0;
         for _ in 0..turns {
             for batch in &self.batches {
@@ -105,12 +173,12 @@ impl Theirs {
     }
 
     /// Finishes what is outstanding.
-    pub(crate) fn finish(&mut self) -> u64 {
+    fn finish(&mut self) -> u64 {
         self.manager.flush_all()
     }
 
     /// Runs every job once, to the end.
-    pub(crate) fn run_once(&mut self, jobs: u64) -> Result<()> {
+    fn run_once(&mut self, jobs: u64) -> Result<()> {
         let done = self.run(1, true)? + self.finish();
         Ok(self.manager.expect_all(done, jobs)?)
     }

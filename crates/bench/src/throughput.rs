@@ -74,14 +74,14 @@ pub fn measure(spec: &Spec, limits: &Limits, effort: &Effort) -> Result<Row> {
 
     // Shared by two contenders, and before them, so that it outlives them.
     #[cfg(feature = "ipsec-mb")]
-    let mut theirs = std::cell::RefCell::new(Theirs::new(&rig)?);
+    let mut theirs = Theirs::new(&rig)?.map(std::cell::RefCell::new);
     let mut field: Vec<(Who, Contender<'_>)> = Vec::new();
     field.push((Who::Ours, Contender::new(1, |turns| count(ours.run(turns)?))));
     #[cfg(feature = "ipsec-mb")]
-    {
+    if let Some(theirs) = &mut theirs {
         rig.check("the reference", &expected, || theirs.get_mut().run_once(jobs))?;
+        let theirs = &*theirs;
         let run = |checked| {
-            let theirs = &theirs;
             Contender::new(1, move |turns| count(theirs.borrow_mut().run(turns, checked)?))
         };
         field.push((Who::Reference, run(true)));

@@ -11,9 +11,14 @@ impl Algorithm {
     #[must_use]
     pub fn kernel(self, backend: Backend) -> &'static str {
         match (&self.row().engine, backend) {
-            (Engine::Cbc | Engine::Ctr, Backend::Portable) => "crate",
+            (Engine::Cbc | Engine::CbcMac | Engine::Ctr | Engine::Gcm(_), Backend::Portable) => {
+                "crate"
+            }
             (Engine::Cbc, _) => "lanes, decrypt wide",
-            (Engine::Ctr, _) => "wide",
+            (Engine::CbcMac, _) => "lanes",
+            (Engine::Ctr | Engine::Gcm(_), _) => "wide",
+            (Engine::Sha1, Backend::Portable | Backend::AesNi) => "crate",
+            (Engine::Sha1, _) => "lanes, or crate",
             (Engine::Sha256, Backend::Portable) => "crate",
             (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",
             (Engine::Sha256, _) => "sha-ni streams, or lanes",
@@ -21,15 +26,9 @@ impl Algorithm {
             (Engine::Sha512, _) => "lanes",
             (Engine::Single(_), backend) => match (self, backend) {
                 (_, Backend::Portable) => "crate",
-                (
-                    Algorithm::Aes128Gcm
-                    | Algorithm::Aes192Gcm
-                    | Algorithm::Aes256Gcm
-                    | Algorithm::Aes128Ccm
-                    | Algorithm::Aes192Ccm
-                    | Algorithm::Aes256Ccm,
-                    _,
-                ) => "counter wide, MAC crate",
+                (Algorithm::Aes128Ccm | Algorithm::Aes192Ccm | Algorithm::Aes256Ccm, _) => {
+                    "counter wide, MAC crate"
+                }
                 _ => "crate",
             },
         }

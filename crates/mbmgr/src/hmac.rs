@@ -1,11 +1,16 @@
 //! HMAC (FIPS 198-1) seen from a hash lane: the two hash states that a key comes down to. Process-local.
 
+use sha1::Sha1;
 use sha2::block_api::{compress256, compress512};
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 const INNER_PAD: u8 = 0x36;
 const OUTER_PAD: u8 = 0x5c;
+
+/// Initial hash value of SHA-1 (FIPS 180-4, 5.3.1), with three words that it does not have.
+pub(crate) const SHA1_INIT: [u32; 8] =
+    [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0, 0, 0, 0];
 
 /// Initial hash value of SHA-256 (FIPS 180-4, 5.3.3).
 pub(crate) const SHA256_INIT: [u32; 8] = [
@@ -54,6 +59,25 @@ pub(crate) const SHA384_INIT: [u64; 8] = [
     0xdb0c_2e0d_64f9_8fa7,
     0x47b5_481d_befa_4fa4,
 ];
+
+/// SHA-1 states after the inner and the outer key pad, each with three words more.
+pub(crate) fn midstates_160(key: &[u8]) -> ([u32; 8], [u32; 8]) {
+    let mut block = Zeroizing::new([0_u8; 64]);
+    if key.len() > block.len() {
+        block[..20].copy_from_slice(&Sha1::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let state = |pad: u8| {
+        let padded = Zeroizing::new(block.map(|byte| byte ^ pad));
+        let mut state = SHA1_INIT;
+        if let Some(words) = state.first_chunk_mut() {
+            sha1::block_api::compress(words, std::slice::from_ref(&padded));
+        }
+        state
+    };
+    (state(INNER_PAD), state(OUTER_PAD))
+}
 
 /// SHA-256 states, or SHA-224 states if `short`, after the inner and the outer key pad.
 pub(crate) fn midstates_256(key: &[u8], short: bool) -> ([u32; 8], [u32; 8]) {

@@ -3,6 +3,7 @@
 //! whole, or is zeroized by the next owner.
 
 use shmem::seeded::{Bug, seeded};
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::compiler_fence;
 
@@ -10,8 +11,9 @@ use shmem::Secrets;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::algorithm::Algorithm;
+use crate::cipher::cbc_mac::{cmac_keys, xcbc_keys};
 use crate::error::{Error, Result};
-use crate::kernel::{Schedule, expand_key};
+use crate::kernel::{GcmKey, Kernels, Schedule, expand_key};
 use crate::layout::{KEY_FILLING, KEY_FREE, KEY_MATERIAL, KEY_READY, KEY_REMOVING, KeyEntry};
 use crate::region::{Region, commit32};
 use crate::scrub::scrub_stack;
@@ -64,6 +66,8 @@ pub enum Key<'a> {
 enum Form {
     /// Two AES schedules, of a key of so many bytes.
     Aes(usize),
+    /// Two states of SHA-1.
+    Hmac160,
     /// Two states of SHA-256, or of a hash that differs in its initial value.
     Hmac256,
     /// Two states of SHA-512, or of a hash that differs in its initial value.
@@ -115,7 +119,7 @@ kinds! {
     HmacSha512 5 "hmac-sha512" Form::Hmac512;
     HmacSha224 6 "hmac-sha224" Form::Hmac256;
     HmacSha384 7 "hmac-sha384" Form::Hmac512;
-    HmacSha1 8 "hmac-sha1" Form::Padded(pad_key::<sha1::Sha1>);
+    HmacSha1 8 "hmac-sha1" Form::Hmac160;
     HmacMd5 9 "hmac-md5" Form::Padded(pad_key::<md5::Md5>);
     HmacSm3 10 "hmac-sm3" Form::Padded(pad_key::<sm3::Sm3>);
     Xts128 11 "aes-128-xts" Form::Raw(32);
@@ -135,7 +139,7 @@ impl KeyKind {
     pub(crate) fn key_len(self) -> Option<usize> {
         match self.form() {
             Form::Aes(len) | Form::Raw(len) => Some(len),
-            Form::Hmac256 | Form::Hmac512 | Form::Padded(_) => None,
+            Form::Hmac160 | Form::Hmac256 | Form::Hmac512 | Form::Padded(_) => None,
         }
     }
 
@@ -166,16 +170,27 @@ fn pad_key<D: sha2::Digest>(key: &[u8], block: &mut [u8; RAW]) {
 /// The process's copy of a key's material.
 #[expect(clippy::large_enum_variant, reason = "it lies in the table's own memory, never boxed")]
 pub(crate) enum Material {
-    Aes { encrypt: Schedule, decrypt: Schedule },
+    Aes { encrypt: Schedule, decrypt: Schedule, more: Derived },
     Hmac256 { inner: [u32; 8], outer: [u32; 8] },
     Hmac512 { inner: [u64; 8], outer: [u64; 8] },
     Raw { bytes: [u8; RAW], len: usize },
 }
 
+/// What modes derive from an AES key: made when it is first used, in this process's memory alone.
+#[derive(Default)]
+pub(crate) struct Derived {
+    gcm: OnceLock<GcmKey>,
+    cmac: OnceLock<LastKeys>,
+    xcbc: OnceLock<(Schedule, LastKeys)>,
+}
+
+/// What the last block of a CBC-MAC is xored with: a whole one, and a padded one.
+pub(crate) type LastKeys = Zeroizing<[[u8; 16]; 2]>;
+
 impl Drop for Material {
     fn drop(&mut self) {
         match self {
-            // A schedule zeroizes itself.
+            // Schedules and GCM's key zeroize themselves.
             Material::Aes { .. } => {}
             Material::Hmac256 { inner, outer } => {
                 inner.zeroize();
@@ -210,7 +225,11 @@ impl Material {
             Form::Aes(_) => {
                 let (encrypt, decrypt) =
                     expand_key(bytes).ok_or(Error::KeyLength { len: bytes.len() })?;
-                Material::Aes { encrypt, decrypt }
+                Material::Aes { encrypt, decrypt, more: Derived::default() }
+            }
+            Form::Hmac160 => {
+                let (inner, outer) = crate::hmac::midstates_160(bytes);
+                Material::Hmac256 { inner, outer }
             }
             Form::Hmac256 => {
                 let (inner, outer) = crate::hmac::midstates_256(bytes, kind == KeyKind::HmacSha224);
@@ -238,7 +257,7 @@ impl Material {
     fn to_bytes(&self) -> Zeroizing<[u8; KEY_MATERIAL]> {
         let mut bytes = Zeroizing::new([0; KEY_MATERIAL]);
         match self {
-            Material::Aes { encrypt, decrypt } => {
+            Material::Aes { encrypt, decrypt, .. } => {
                 let (first, second) = bytes.split_at_mut(KEY_MATERIAL / 2);
                 first.copy_from_slice(encrypt.round_keys.as_flattened());
                 second.copy_from_slice(decrypt.round_keys.as_flattened());
@@ -275,9 +294,10 @@ impl Material {
                 Material::Aes {
                     encrypt: schedule(first, rounds),
                     decrypt: schedule(second, rounds),
+                    more: Derived::default(),
                 }
             }
-            Form::Hmac256 => {
+            Form::Hmac160 | Form::Hmac256 => {
                 let word = |i: usize| {
                     u32::from_be_bytes(bytes[4 * i..4 * i + 4].try_into().expect("4 bytes"))
                 };
@@ -418,7 +438,40 @@ impl KeyTable {
     #[inline]
     pub(crate) fn schedules(&self, index: u32) -> (&Schedule, &Schedule) {
         match self.material(index) {
-            Some(Material::Aes { encrypt, decrypt }) => (encrypt, decrypt),
+            Some(Material::Aes { encrypt, decrypt, .. }) => (encrypt, decrypt),
+            _ => unreachable!("the job's check found an AES key at {index}"),
+        }
+    }
+
+    /// The key of the chain of an AES-CMAC, or of an XCBC-MAC, with a key that [`KeyTable::find`] found,
+    /// and what its last block is xored with.
+    ///
+    /// # Panics
+    /// As [`KeyTable::schedules`].
+    #[inline]
+    pub(crate) fn mac(&self, index: u32, is_xcbc: bool) -> (&Schedule, &LastKeys) {
+        match self.material(index) {
+            Some(Material::Aes { encrypt, more, .. }) if !is_xcbc => {
+                (encrypt, more.cmac.get_or_init(|| cmac_keys(encrypt)))
+            }
+            Some(Material::Aes { encrypt, more, .. }) => {
+                let (schedule, last) = more.xcbc.get_or_init(|| xcbc_keys(encrypt));
+                (schedule, last)
+            }
+            _ => unreachable!("the job's check found an AES key at {index}"),
+        }
+    }
+
+    /// What GCM derives from an AES key that [`KeyTable::find`] found.
+    ///
+    /// # Panics
+    /// As [`KeyTable::schedules`].
+    #[inline]
+    pub(crate) fn gcm(&self, index: u32, kernels: Kernels) -> &GcmKey {
+        match self.material(index) {
+            Some(Material::Aes { encrypt, more, .. }) => {
+                more.gcm.get_or_init(|| kernels.gcm_key(encrypt))
+            }
             _ => unreachable!("the job's check found an AES key at {index}"),
         }
     }

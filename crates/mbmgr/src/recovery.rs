@@ -158,7 +158,7 @@ impl Flight {
         let route = match plan.cipher_route() {
             Route::Chained => false,
             Route::Lane(_) => true,
-            Route::Wide => self.lanes == 1,
+            Route::Wide | Route::Gcm => self.lanes == 1,
             Route::Single { .. } => {
                 // The last step may be longer by a rest, and is the only one to redo.
                 let steps = single::steps(self.total);
@@ -205,6 +205,12 @@ impl Flight {
             let offset = shmem::Offset::new(job.dst.get() + at);
             let dst = region.address(offset).as_ptr();
             let (encrypt, decrypt) = keys.schedules(lane.plan.key_index);
+            if lane.plan.route == Route::Gcm {
+                let (hall, key) = (Hall { region, keys }, lane.plan.key_index);
+                // SAFETY: as for `ctr` below.
+                unsafe { lanes::gcm::redo(kernels, hall, job, key, at, (src, len)) };
+                continue;
+            }
             match (job.algorithm.kind(), job.direction) {
                 (Kind::Ctr, _) => {
                     let counter = advance_counter(&job.counter(), at);
@@ -240,7 +246,8 @@ impl Flight {
             store_chain(slot, &chain);
         }
         lanes::store_progress(region, lane.position, progress);
-        if progress == job.len {
+        // An AEAD is left to `queue` even then: its tag may be missing.
+        if progress == job.len && job.algorithm.kind() != Kind::Aead {
             end_of_cipher(job, slot);
         }
     }

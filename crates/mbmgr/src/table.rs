@@ -3,7 +3,7 @@
 //! id of a row, so a row's id is never reused.
 
 use crate::algorithm::Kind;
-use crate::cipher::{cbc_mac, ccm, chacha, digests, docsis, gcm, legacy, modes, sm4, xts, zuc};
+use crate::cipher::{ccm, chacha, digests, docsis, gcm, legacy, modes, sm4, xts, zuc};
 use crate::keys::KeyKind;
 use crate::lanes::single::{ByAead, ByCipher, ByMac, Single};
 
@@ -13,12 +13,28 @@ pub(crate) enum Engine {
     Cbc,
     /// Counter mode in wide steps.
     Ctr,
+    /// Lanes of the AES-CBC chain.
+    CbcMac,
+    /// Galois/counter mode in wide steps; a message in pieces by itself.
+    Gcm(&'static dyn Single),
+    /// Lanes of SHA-1.
+    Sha1,
     /// Lanes of SHA-256 and what differs from it in its initial value only.
     Sha256,
     /// Lanes of SHA-512 and what differs from it in its initial value only.
     Sha512,
     /// A job by itself.
     Single(&'static dyn Single),
+}
+
+impl Engine {
+    /// Who runs a job by itself, if that can be.
+    pub(crate) fn single(&self) -> Option<&'static dyn Single> {
+        match self {
+            Engine::Single(single) | Engine::Gcm(single) => Some(*single),
+            _ => None,
+        }
+    }
 }
 
 /// The lengths of an IV that an algorithm takes.
@@ -168,6 +184,8 @@ macro_rules! mac {
     };
 }
 
+const GCM: Engine = Engine::Gcm(&ByAead::<gcm::Gcm>::NEW);
+
 /// The longest IV.
 pub(crate) const MAX_IV: usize = 1024;
 
@@ -203,19 +221,18 @@ rows! {
     /// HMAC with SHA-384.
     HmacSha384 14 "hmac-sha384" Hmac Engine::Sha512, key(K::HmacSha384), NO_IV, up_to(48), BYTES;
     /// SHA-1. Legacy: collisions are known.
-    Sha1 15 "sha1" Hash mac!(digests::ByDigest<sha1::Sha1>), None, NO_IV, up_to(20), BYTES;
+    Sha1 15 "sha1" Hash Engine::Sha1, None, NO_IV, up_to(20), BYTES;
     /// HMAC with SHA-1.
-    HmacSha1 16 "hmac-sha1" Hmac mac!(digests::ByHmac<sha1::Sha1>), key(K::HmacSha1), NO_IV,
-        up_to(20), BYTES;
+    HmacSha1 16 "hmac-sha1" Hmac Engine::Sha1, key(K::HmacSha1), NO_IV, up_to(20), BYTES;
     /// HMAC with MD5. Legacy.
     HmacMd5 17 "hmac-md5" Hmac mac!(digests::ByHmac<md5::Md5>), key(K::HmacMd5), NO_IV, up_to(16),
         BYTES;
     /// AES-GCM (NIST SP 800-38D) with a key of 16 bytes.
-    Aes128Gcm 18 "aes-128-gcm" Aead aead!(gcm::Gcm), key(K::Aes128), IV_GCM, up_to(16), BYTES;
+    Aes128Gcm 18 "aes-128-gcm" Aead GCM, key(K::Aes128), IV_GCM, up_to(16), BYTES;
     /// AES-GCM with a key of 24 bytes.
-    Aes192Gcm 19 "aes-192-gcm" Aead aead!(gcm::Gcm), key(K::Aes192), IV_GCM, up_to(16), BYTES;
+    Aes192Gcm 19 "aes-192-gcm" Aead GCM, key(K::Aes192), IV_GCM, up_to(16), BYTES;
     /// AES-GCM with a key of 32 bytes.
-    Aes256Gcm 20 "aes-256-gcm" Aead aead!(gcm::Gcm), key(K::Aes256), IV_GCM, up_to(16), BYTES;
+    Aes256Gcm 20 "aes-256-gcm" Aead GCM, key(K::Aes256), IV_GCM, up_to(16), BYTES;
     /// AES-CCM (NIST SP 800-38C) with a key of 16 bytes.
     Aes128Ccm 21 "aes-128-ccm" Aead aead!(ccm::Ccm), key(K::Aes128), IV_CCM, TAG_CCM, BYTES;
     /// AES-CCM with a key of 24 bytes.
@@ -261,13 +278,13 @@ rows! {
     /// SM4-CTR.
     Sm4Ctr 40 "sm4-ctr" Cipher cipher!(sm4::Ctr), key(K::Sm4), IV12_16, NO_TAG, BYTES;
     /// AES-CMAC (NIST SP 800-38B) with a key of 16 bytes.
-    Aes128Cmac 41 "aes-128-cmac" Mac mac!(cbc_mac::Cmac), key(K::Aes128), NO_IV, up_to(16), BYTES;
+    Aes128Cmac 41 "aes-128-cmac" Mac Engine::CbcMac, key(K::Aes128), NO_IV, up_to(16), BYTES;
     /// AES-CMAC with a key of 24 bytes.
-    Aes192Cmac 42 "aes-192-cmac" Mac mac!(cbc_mac::Cmac), key(K::Aes192), NO_IV, up_to(16), BYTES;
+    Aes192Cmac 42 "aes-192-cmac" Mac Engine::CbcMac, key(K::Aes192), NO_IV, up_to(16), BYTES;
     /// AES-CMAC with a key of 32 bytes.
-    Aes256Cmac 43 "aes-256-cmac" Mac mac!(cbc_mac::Cmac), key(K::Aes256), NO_IV, up_to(16), BYTES;
+    Aes256Cmac 43 "aes-256-cmac" Mac Engine::CbcMac, key(K::Aes256), NO_IV, up_to(16), BYTES;
     /// AES-XCBC-MAC (RFC 3566), of which 12 bytes are used.
-    Aes128Xcbc 44 "aes-128-xcbc" Mac mac!(cbc_mac::Xcbc), key(K::Aes128), NO_IV, up_to(16), BYTES;
+    Aes128Xcbc 44 "aes-128-xcbc" Mac Engine::CbcMac, key(K::Aes128), NO_IV, up_to(16), BYTES;
     /// AES-GMAC (NIST SP 800-38D) with a key of 16 bytes.
     Aes128Gmac 45 "aes-128-gmac" Mac mac!(gcm::Gmac), key(K::Aes128), IV_GCM, up_to(16), BYTES;
     /// AES-GMAC with a key of 24 bytes.

@@ -378,6 +378,51 @@ static uint64_t take(const IMB_JOB *done)
         return 1;
 }
 
+/*
+ * For the benchmark: keys once, then the same jobs again and again. The loop is on this side, so that
+ * the library is called as a C program calls it. Returns NULL if a key is refused.
+ */
+void *exact_prepare(IMB_MGR *m, const struct exact_job *jobs, uint64_t count)
+{
+        struct expanded *keys = NULL;
+        if (posix_memalign((void **)&keys, 64, (count + 1) * sizeof(*keys)) != 0)
+                return NULL;
+        memset(keys, 0, (count + 1) * sizeof(*keys));
+        for (uint64_t i = 0; i < count; i++) {
+                if (expand(m, &rows[jobs[i].algorithm], &jobs[i], &keys[i]) != 0) {
+                        free(keys);
+                        return NULL;
+                }
+        }
+        return keys;
+}
+
+void exact_release(void *keys) { free(keys); }
+
+/* Submits every job once; returns how many came back complete. */
+uint64_t exact_again(IMB_MGR *m, struct exact_job *jobs, void *expanded, uint64_t count, int checked)
+{
+        struct expanded *keys = expanded;
+        uint64_t completed = 0;
+        for (uint64_t i = 0; i < count; i++) {
+                fill(IMB_GET_NEXT_JOB(m), &rows[jobs[i].algorithm], &jobs[i], &keys[i]);
+                const IMB_JOB *done = checked ? IMB_SUBMIT_JOB(m) : IMB_SUBMIT_JOB_NOCHECK(m);
+                while (done != NULL) {
+                        completed += done->status == IMB_STATUS_COMPLETED;
+                        done = IMB_GET_COMPLETED_JOB(m);
+                }
+        }
+        return completed;
+}
+
+uint64_t exact_finish(IMB_MGR *m)
+{
+        uint64_t completed = 0;
+        for (const IMB_JOB *done = IMB_FLUSH_JOB(m); done != NULL; done = IMB_FLUSH_JOB(m))
+                completed += done->status == IMB_STATUS_COMPLETED;
+        return completed;
+}
+
 /* Runs all jobs together; returns how many came back, or UINT64_MAX without memory. */
 uint64_t exact_run(IMB_MGR *m, struct exact_job *jobs, uint64_t count)
 {

@@ -2,8 +2,11 @@
 //! the process; nothing here survives a crash.
 #![expect(unsafe_code, reason = "calls the library through the shim")]
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
+use std::sync::Arc;
+
+use shmem::{Offset, Segment};
 
 use crate::error::{Error, Result};
 use crate::ffi;
@@ -38,6 +41,16 @@ struct RawJob {
 
 unsafe extern "C" {
     fn exact_algorithm(name: *const u8, len: usize) -> i32;
+    fn exact_prepare(manager: *mut c_void, jobs: *const RawJob, count: u64) -> *mut c_void;
+    fn exact_release(keys: *mut c_void);
+    fn exact_again(
+        manager: *mut c_void,
+        jobs: *mut RawJob,
+        keys: *mut c_void,
+        count: u64,
+        checked: c_int,
+    ) -> u64;
+    fn exact_finish(manager: *mut c_void) -> u64;
     fn exact_run(manager: *mut c_void, jobs: *mut RawJob, count: u64) -> u64;
 }
 
@@ -168,5 +181,106 @@ impl Exact {
             None if came == raws.len() as u64 => Ok(()),
             _ => Err(Error::Refused(format!("job {} of a batch", first.unwrap_or_default()))),
         }
+    }
+}
+
+/// A job of a batch: as [`ExactJob`], its buffers in a segment.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// What it computes.
+    pub algorithm: ExactAlgorithm,
+    /// Whether it decrypts.
+    pub decrypt: bool,
+    /// The raw key.
+    pub key: Vec<u8>,
+    /// The IV; empty where there is none.
+    pub iv: Vec<u8>,
+    /// The message.
+    pub src: Offset,
+    /// What comes out, of a cipher or AEAD.
+    pub dst: Offset,
+    /// Bytes of the message.
+    pub len: u64,
+    /// What comes out of a hash, MAC or AEAD.
+    pub tag: Offset,
+    /// Its length.
+    pub tag_len: u64,
+}
+
+/// Jobs whose keys are expanded once, to be submitted again and again, for the benchmark.
+pub struct ExactBatch {
+    manager: Exact,
+    keys: NonNull<c_void>,
+    raws: Vec<RawJob>,
+    /// What `raws` lead to.
+    _own: Vec<Placed>,
+    _segment: Arc<Segment>,
+}
+
+impl Drop for ExactBatch {
+    fn drop(&mut self) {
+        self.finish();
+        // SAFETY: `new` took them from `exact_prepare`, no job that uses them is outstanding, and they
+        // are freed once.
+        unsafe { exact_release(self.keys.as_ptr()) }
+    }
+}
+
+impl ExactBatch {
+    /// Jobs of a manager of their own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Refused`], or the segment's.
+    pub fn new(
+        segment: &Arc<Segment>,
+        architecture: Architecture,
+        jobs: Vec<Placed>,
+    ) -> Result<ExactBatch> {
+        let manager = Exact::new(architecture)?;
+        let raw = |job: &Placed| -> Result<RawJob> {
+            Ok(RawJob {
+                key: job.key.as_ptr(),
+                key_len: job.key.len() as u64,
+                iv: job.iv.as_ptr(),
+                iv_len: job.iv.len() as u64,
+                aad: job.iv.as_ptr(),
+                aad_len: 0,
+                src: segment.pointer(job.src, job.len)?.as_ptr(),
+                dst: segment.pointer(job.dst, 1)?.as_ptr(),
+                len: job.len,
+                tag: segment.pointer(job.tag, job.tag_len)?.as_ptr(),
+                tag_len: job.tag_len,
+                hash_key: std::ptr::null(),
+                hash_key_len: 0,
+                head_len: 0,
+                hash_len: 0,
+                hash: 0,
+                hash_first: 0,
+                algorithm: job.algorithm.0,
+                decrypt: u32::from(job.decrypt),
+                done: 0,
+            })
+        };
+        let raws = jobs.iter().map(raw).collect::<Result<Vec<_>>>()?;
+        // SAFETY: the manager is one; keys and IVs are vectors of the lengths beside them.
+        let keys = unsafe { exact_prepare(manager.0.as_ptr(), raws.as_ptr(), raws.len() as u64) };
+        let keys = NonNull::new(keys).ok_or_else(|| Error::Refused("a key".to_owned()))?;
+        let segment = Arc::clone(segment);
+        Ok(ExactBatch { manager, keys, raws, _own: jobs, _segment: segment })
+    }
+
+    /// Submits every job once, with the library's validation or without; returns how many came back
+    /// complete.
+    pub fn again(&mut self, checked: bool) -> u64 {
+        let (jobs, count) = (self.raws.as_mut_ptr(), self.raws.len() as u64);
+        let (manager, keys) = (self.manager.0.as_ptr(), self.keys.as_ptr());
+        // SAFETY: keys were expanded for these jobs; buffers, keys and IVs live as long as the batch.
+        unsafe { exact_again(manager, jobs, keys, count, c_int::from(checked)) }
+    }
+
+    /// Finishes what is outstanding; returns how many came back complete.
+    pub fn finish(&mut self) -> u64 {
+        // SAFETY: the manager is one; what its jobs lead to lives as long as the batch.
+        unsafe { exact_finish(self.manager.0.as_ptr()) }
     }
 }

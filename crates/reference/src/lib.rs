@@ -15,7 +15,7 @@ mod words;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
-pub use exact::{Exact, ExactAlgorithm, ExactChain, ExactJob};
+pub use exact::{Exact, ExactAlgorithm, ExactBatch, ExactChain, ExactJob, Placed};
 pub use home::{KEYS, LAYOUT_HASH, Look, look};
 pub use manager::{MAX_BURST, MAX_QUEUE, Manager, version};
 pub use words::{Algorithm, Architecture, Direction, Done, Key, Request};

@@ -62,7 +62,7 @@ impl Request<'_> {
     /// As [`Request::raw_key`].
     pub(crate) fn schedules(&self) -> (&Schedule, &Schedule) {
         match self.key {
-            Some(Material::Aes { encrypt, decrypt }) => (encrypt, decrypt),
+            Some(Material::Aes { encrypt, decrypt, .. }) => (encrypt, decrypt),
             _ => unreachable!("the check of a {} job found its AES key", self.algorithm),
         }
     }

@@ -65,8 +65,15 @@ impl Job {
             key_kind: row.key,
             key_index,
             what: self.pack(),
-            route: Route::of(algorithm, self.direction),
+            // The kernels take one buffer.
+            route: match flat {
+                true => Route::of(algorithm, self.direction),
+                false => Route::Single { journaled: true },
+            },
             plain,
+            // Of pieces every job is checked in full.
+            tag: if flat && row.kind == Kind::Aead { self.digest_bytes() as u64 } else { 0 },
+            max_len: self.max_len(),
             min_len: row.min as u64,
             block_mask: row.block as u64 - 1,
             digest: if algorithm.is_cipher() { 0 } else { out },
@@ -163,6 +170,9 @@ pub(crate) struct Plan {
     pub(crate) route: Route,
     /// Nothing but source, destination, key and a short IV: a later job is checked by this plan alone.
     pub(super) plain: bool,
+    /// Bytes of the tag of an AEAD; 0 for all others.
+    tag: u64,
+    max_len: u64,
     min_len: u64,
     block_mask: u64,
     /// Output bytes of a hash or MAC; 0 for a cipher.
@@ -214,13 +224,12 @@ impl Plan {
     /// Whether the job is as planned but for its key, and all else of it would pass the check.
     #[inline(always)]
     fn covers(&self, job: &Job, region: &Region) -> bool {
-        self.plain
-            && job.aad_len | job.iv_at_len | job.pieces == 0
+        if !self.plain {
+            return self.covers_aead(job, region);
+        }
+        job.aad_len | job.iv_at_len | job.pieces == 0
             && job.chained.is_none()
-            && self.algorithm == job.algorithm
-            && self.direction == job.direction
-            && self.iv_len == job.iv.len
-            && self.tag_len == job.tag_len
+            && self.is_alike(job)
             && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
             && job.len & self.block_mask == 0
             && region.holds(job.src, job.len)
@@ -229,6 +238,35 @@ impl Plan {
             } else {
                 self.is_disjoint(job, self.digest, region)
             }
+    }
+
+    #[inline(always)]
+    fn is_alike(&self, job: &Job) -> bool {
+        self.algorithm == job.algorithm
+            && self.direction == job.direction
+            && self.iv_len == job.iv.len
+            && self.tag_len == job.tag_len
+    }
+
+    /// As `covers`, for an AEAD with a short IV: what [`Job::check_aside`] asks for, of the parts that
+    /// such a job has.
+    #[inline]
+    fn covers_aead(&self, job: &Job, region: &Region) -> bool {
+        let (src, dst) = ((job.src, job.len), (job.dst, job.len));
+        let (tag, aad) = ((job.tag, self.tag), (job.aad, u64::from(job.aad_len)));
+        self.tag > 0
+            && self.iv_len > 0
+            && job.iv_at_len | job.pieces == 0
+            && job.chained.is_none()
+            && self.is_alike(job)
+            && job.len <= self.max_len
+            && region.holds(job.src, job.len)
+            && region.holds(job.dst, job.len)
+            && region.holds(job.tag, self.tag)
+            && (aad.1 == 0 || region.holds(aad.0, aad.1))
+            && (job.src == job.dst || !overlap(src, dst))
+            && !(overlap(tag, src) || overlap(tag, dst))
+            && (aad.1 == 0 || !(overlap(aad, tag) || overlap(aad, dst)))
     }
 
     /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.

@@ -43,23 +43,39 @@ pub(super) unsafe fn cbc_encrypt(
     // SAFETY: the caller's duties.
     unsafe {
         match (is_crowded(lanes), is_shared) {
-            (false, false) => pairs(lanes, keys, rounds, len, log),
+            (false, false) => pairs::<true>(lanes, keys, rounds, len, log),
             (true, false) => lines(lanes, keys, rounds, len, log),
             (crowded, true) => match rounds {
-                ..=10 => shared::<10>(crowded, lanes, keys, len, log),
-                11..=12 => shared::<12>(crowded, lanes, keys, len, log),
-                _ => shared::<14>(crowded, lanes, keys, len, log),
+                ..=10 => shared::<10, true>(crowded, lanes, keys, len, log),
+                11..=12 => shared::<12, true>(crowded, lanes, keys, len, log),
+                _ => shared::<14, true>(crowded, lanes, keys, len, log),
             },
         }
     }
 }
 
-/// A body each with and without the log.
+/// # Safety
+/// As `Kernels::cbc_mac`, with the instructions of this backend.
+#[inline]
+pub(super) unsafe fn cbc_mac(lanes: &mut [Lane], keys: &LaneKeys, rounds: u32, len: usize) {
+    let is_shared = lanes.len() == MAX_LANES && keys.is_shared();
+    // SAFETY: the caller's duties.
+    unsafe {
+        match (is_shared, rounds) {
+            (false, _) => pairs::<false>(lanes, keys, rounds, len, None),
+            (true, ..=10) => shared::<10, false>(false, lanes, keys, len, None),
+            (true, 11..=12) => shared::<12, false>(false, lanes, keys, len, None),
+            _ => shared::<14, false>(false, lanes, keys, len, None),
+        }
+    }
+}
+
+/// A body each with and without the log; a MAC keeps none.
 macro_rules! by_log {
     ($body:path, $lanes:ident, $keys:expr, $rounds:expr, $len:ident, $log:ident) => {
         match $log {
-            Some(_) => $body($lanes, $keys, $rounds, $len, $log),
-            None => $body($lanes, $keys, $rounds, $len, None),
+            Some(_) if STORES => $body($lanes, $keys, $rounds, $len, $log),
+            _ => $body($lanes, $keys, $rounds, $len, None),
         }
     };
 }
@@ -69,7 +85,7 @@ macro_rules! by_log {
 /// # Safety
 /// As [`cbc_encrypt`].
 #[inline]
-unsafe fn pairs(
+unsafe fn pairs<const STORES: bool>(
     lanes: &mut [Lane],
     keys: &LaneKeys,
     rounds: u32,
@@ -81,7 +97,7 @@ unsafe fn pairs(
             match lanes.len() {
                 // SAFETY: the caller's duties.
                 $($count => unsafe {
-                    some_pairs::<$count, { $count / 4 + ($count % 4 != 0) as usize }>(
+                    some_pairs::<$count, { $count / 4 + ($count % 4 != 0) as usize }, STORES>(
                         lanes, keys, rounds, len, log,
                     );
                 },)*
@@ -95,7 +111,7 @@ unsafe fn pairs(
 /// # Safety
 /// As [`cbc_encrypt`], with `LANES` lanes, which fill `COUNT` registers.
 #[target_feature(enable = "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes")]
-unsafe fn some_pairs<const LANES: usize, const COUNT: usize>(
+unsafe fn some_pairs<const LANES: usize, const COUNT: usize, const STORES: bool>(
     lanes: &mut [Lane],
     keys: &LaneKeys,
     rounds: u32,
@@ -105,7 +121,7 @@ unsafe fn some_pairs<const LANES: usize, const COUNT: usize>(
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Own::<__m512i, COUNT, HELD>::new(keys, 0);
-        by_log!(cbc_pairs::body::<__m512i, LANES, COUNT, _>, lanes, keys, rounds, len, log);
+        by_log!(cbc_pairs::body::<__m512i, LANES, COUNT, STORES, _>, lanes, keys, rounds, len, log);
     }
 }
 
@@ -124,6 +140,7 @@ unsafe fn lines(
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Own::<__m512i, 4, HELD>::new(keys, 0);
+        const STORES: bool = true;
         by_log!(cbc_lines::body::<__m512i, _>, lanes, keys, rounds, len, log);
     }
 }
@@ -133,7 +150,7 @@ unsafe fn lines(
 /// # Safety
 /// As [`cbc_encrypt`]; all lanes have the key of the first, of `ROUNDS` rounds.
 #[target_feature(enable = "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes")]
-unsafe fn shared<const ROUNDS: u32>(
+unsafe fn shared<const ROUNDS: u32, const STORES: bool>(
     is_crowded: bool,
     lanes: &mut [Lane],
     keys: &LaneKeys,
@@ -143,10 +160,17 @@ unsafe fn shared<const ROUNDS: u32>(
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Shared::<__m512i>::new(keys, ROUNDS as usize);
-        if is_crowded {
+        if STORES && is_crowded {
             by_log!(cbc_lines::body::<__m512i, _>, lanes, keys, ROUNDS, len, log);
         } else {
-            by_log!(cbc_pairs::body::<__m512i, MAX_LANES, 4, _>, lanes, keys, ROUNDS, len, log);
+            by_log!(
+                cbc_pairs::body::<__m512i, MAX_LANES, 4, STORES, _>,
+                lanes,
+                keys,
+                ROUNDS,
+                len,
+                log
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
 use crate::journal::Log;
 
 /// `LANES` lanes in `LOW` registers of `V`, and in `HIGH` more where one group of registers is too
-/// small.
+/// small. Without `STORES` only the chaining values come out: a CBC-MAC.
 ///
 /// # Safety
 /// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `LOW + HIGH` the fewest registers
@@ -26,6 +26,7 @@ pub(super) unsafe fn body<
     const LANES: usize,
     const LOW: usize,
     const HIGH: usize,
+    const STORES: bool,
 >(
     lanes: &mut [Lane],
     keys: &LaneKeys,
@@ -68,12 +69,16 @@ pub(super) unsafe fn body<
             }
             low_keys.refresh();
             encrypt(&mut low, &input, &low_keys, rounds);
-            scatter_group::<V, LANES, LOW>(&low, &dst, 0, offset);
+            if STORES {
+                scatter_group::<V, LANES, LOW>(&low, &dst, 0, offset);
+            }
             if HIGH > 0 {
                 let input = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
                 high_keys.refresh();
                 encrypt(&mut high, &input, &high_keys, rounds);
-                scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
+                if STORES {
+                    scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
+                }
             }
             if let Some(log) = log
                 && seeded(Bug::FenceRemoved)

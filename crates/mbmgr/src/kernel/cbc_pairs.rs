@@ -23,7 +23,8 @@ pub(super) const STEP: usize = 2 * BLOCK;
 /// Rounds whose keys should stay in registers, where each lane has its own.
 pub(super) const HELD: usize = 3;
 
-/// `LANES` lanes in `COUNT` registers of `V`. `keys` are those of the lanes.
+/// `LANES` lanes in `COUNT` registers of `V`. `keys` are those of the lanes. Without `STORES` only the
+/// chaining values come out: a CBC-MAC.
 ///
 /// # Safety
 /// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `COUNT` the fewest registers that
@@ -33,6 +34,7 @@ pub(super) unsafe fn body<
     V: PairVector,
     const LANES: usize,
     const COUNT: usize,
+    const STORES: bool,
     K: RoundKeys<V>,
 >(
     lanes: &mut [Lane],
@@ -60,7 +62,7 @@ pub(super) unsafe fn body<
                 keys.refresh();
                 enter(&mut state, &even, &keys);
                 rounds_of(&mut state, &keys, 1..HELD + 1);
-                if k > 0 {
+                if STORES && k > 0 {
                     put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
                     if let Some(log) = log
                         && seeded(Bug::FenceRemoved)
@@ -96,7 +98,9 @@ pub(super) unsafe fn body<
                     break;
                 }
             }
-            put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
+            if STORES {
+                put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
+            }
             if let Some(log) = log
                 && seeded(Bug::FenceRemoved)
             {
@@ -117,7 +121,9 @@ pub(super) unsafe fn body<
                 log.commit(k);
             }
             encrypt(&mut state, &input, &keys, rounds);
-            scatter_group::<V, LANES, COUNT>(&state, &dst, 0, offset);
+            if STORES {
+                scatter_group::<V, LANES, COUNT>(&state, &dst, 0, offset);
+            }
         }
         scatter_group::<V, LANES, COUNT>(&state, &chains, 0, 0);
     }

@@ -6,7 +6,8 @@
 //! Layers, each used only by those above it:
 //! [`Kernels`] (this file, one `match` per operation) → `x86` (the entries that carry
 //! `target_feature`; for CBC encrypt with VAES-512 `cbc_512`) → `cbc_encrypt`, `cbc_pairs`, `cbc_lines`,
-//! `cbc_decrypt`, `ctr`, `sha256`, `sha512` (generic bodies) → `round_keys`, `block`, `pair`, `word`
+//! `cbc_decrypt`, `ctr`, `digest` with `sha1`, `sha256`, `sha512` (generic bodies) → `round_keys`,
+//! `block`, `pair`, `word`
 //! (vectors of AES blocks and of hash words). `portable` and `sha_ni` stand beside.
 #![expect(unsafe_code, reason = "kernels work on raw pointers into memory that is shared")]
 
@@ -15,6 +16,7 @@ use core::str::FromStr;
 
 use crate::journal::Log;
 
+mod gcm_run;
 mod portable;
 mod schedule;
 
@@ -33,9 +35,15 @@ mod cbc_pairs;
 #[cfg(target_arch = "x86_64")]
 mod ctr;
 #[cfg(target_arch = "x86_64")]
+mod digest;
+#[cfg(target_arch = "x86_64")]
+mod gcm;
+#[cfg(target_arch = "x86_64")]
 mod pair;
 #[cfg(target_arch = "x86_64")]
 mod round_keys;
+#[cfg(target_arch = "x86_64")]
+mod sha1;
 #[cfg(target_arch = "x86_64")]
 mod sha256;
 #[cfg(target_arch = "x86_64")]
@@ -50,6 +58,7 @@ mod x86;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gcm_run::{GcmKey, GcmRun};
 pub(crate) use schedule::{LaneKeys, Schedule, expand_key};
 
 /// The most lanes a run advances together.
@@ -149,6 +158,8 @@ pub(crate) struct Kernels {
     /// Up to so many lanes SHA-NI does SHA-256 faster than the vectors of the backend; 0 without
     /// SHA-NI, which comes with none of the AES instruction sets.
     sha_ni_lanes: usize,
+    /// The same for SHA-1, where SHA-NI is the crate's.
+    sha1_ni_lanes: usize,
 }
 
 impl Kernels {
@@ -162,10 +173,18 @@ impl Kernels {
                 Backend::Vaes256 => x86::has_vaes256(),
                 Backend::Vaes512 => x86::has_vaes512(),
             };
-            found.then(|| Kernels { backend, sha_ni_lanes: x86::sha_ni_lanes(backend) })
+            found.then(|| Kernels {
+                backend,
+                sha_ni_lanes: x86::sha_ni_lanes(backend),
+                sha1_ni_lanes: x86::sha1_ni_lanes(backend),
+            })
         }
         #[cfg(not(target_arch = "x86_64"))]
-        (backend == Backend::Portable).then_some(Kernels { backend, sha_ni_lanes: 0 })
+        (backend == Backend::Portable).then_some(Kernels {
+            backend,
+            sha_ni_lanes: 0,
+            sha1_ni_lanes: 0,
+        })
     }
 
     pub(crate) fn backend(self) -> Backend {
@@ -221,6 +240,35 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86::vaes512::cbc_encrypt(lanes, keys, rounds, len, log),
                 _ => portable::cbc_encrypt(lanes, keys, rounds, len, log),
+            }
+        }
+    }
+
+    /// AES-CBC encrypt of which only the chaining values are kept: every lane takes in `len` bytes, a
+    /// multiple of 16.
+    ///
+    /// # Safety
+    /// 1 to 16 lanes, whose `src` is readable for `len` bytes; `dst` is not used. `keys` holds the
+    /// encrypt schedules of the lanes, all of `rounds` rounds.
+    pub(crate) unsafe fn cbc_mac(
+        self,
+        lanes: &mut [Lane],
+        keys: &LaneKeys,
+        rounds: u32,
+        len: usize,
+    ) {
+        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
+        debug_assert!(len.is_multiple_of(BLOCK));
+        // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
+        unsafe {
+            match self.backend {
+                #[cfg(target_arch = "x86_64")]
+                Backend::AesNi => x86::aes_ni::cbc_mac(lanes, keys, rounds, len),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes256 => x86::vaes256::cbc_mac(lanes, keys, rounds, len),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes512 => x86::vaes512::cbc_mac(lanes, keys, rounds, len),
+                _ => portable::cbc_mac(lanes, keys, rounds, len),
             }
         }
     }
@@ -287,6 +335,35 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86::vaes512::ctr(key, src, dst, len, counter, log),
                 _ => portable::ctr(key, src, dst, len, counter, log),
+            }
+        }
+    }
+
+    /// SHA-1 compression: lanes `0..active` each take in `blocks` blocks of 64 bytes; the other lanes'
+    /// state and pointers are left alone, and so are the last three words of every lane.
+    ///
+    /// # Safety
+    /// `active` is at most 16, and `data[..active]` are readable for `64 * blocks` bytes.
+    pub(crate) unsafe fn sha1(
+        self,
+        state: &mut [[u32; MAX_LANES]; 8],
+        data: &[*const u8; MAX_LANES],
+        active: usize,
+        blocks: usize,
+    ) {
+        debug_assert!(active <= MAX_LANES);
+        // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
+        unsafe {
+            match self.backend {
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes256 if active > self.sha1_ni_lanes => {
+                    x86::sha1_avx2(state, data, active, blocks);
+                }
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes512 if active > self.sha1_ni_lanes => {
+                    x86::sha1_avx512(state, data, active, blocks);
+                }
+                _ => portable::sha1(state, data, active, blocks),
             }
         }
     }

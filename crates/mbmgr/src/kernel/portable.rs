@@ -7,10 +7,12 @@ use core::ptr;
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::hazmat::mix_columns;
 use aes::{Aes128, Aes192, Aes256, Block};
+use ghash::GHash;
+use ghash::universal_hash::UniversalHash;
 use sha2::block_api::{compress256, compress512};
 use zeroize::Zeroize;
 
-use super::{BLOCK, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP};
+use super::{BLOCK, GcmKey, GcmRun, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP};
 use crate::journal::{LOG_CHAIN, Log};
 
 /// A key of the RustCrypto cipher, made anew from a schedule: its layout is never stored.
@@ -119,6 +121,20 @@ pub(super) unsafe fn cbc_encrypt(
 }
 
 /// # Safety
+/// As [`super::Kernels::cbc_mac`].
+pub(super) unsafe fn cbc_mac(lanes: &mut [Lane], keys: &LaneKeys, rounds: u32, len: usize) {
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        let cipher = Cipher::new(&keys.keys[0][i], &keys.keys[1][i], rounds);
+        for offset in (0..len).step_by(BLOCK) {
+            // SAFETY: `offset < len` and both are multiples of a block: readable.
+            let input = unsafe { lane.src.add(offset).cast::<[u8; BLOCK]>().read() };
+            xor(&mut lane.chain, &input);
+            cipher.encrypt(&mut lane.chain);
+        }
+    }
+}
+
+/// # Safety
 /// As [`super::Kernels::cbc_decrypt`].
 pub(super) unsafe fn cbc_decrypt(
     key: &Schedule,
@@ -185,6 +201,107 @@ pub(super) unsafe fn ctr(
             xor(&mut block, &stream);
             // SAFETY: `offset + count <= len`: writable.
             unsafe { ptr::copy_nonoverlapping(block.as_ptr(), dst.add(offset), count) };
+        }
+    }
+}
+
+/// # Safety
+/// As [`super::Kernels::ghash`].
+pub(super) unsafe fn ghash(key: &GcmKey, hash: &mut [u8; BLOCK], from: *const u8, len: usize) {
+    let mut crates = GHash::new(&key.hash_key.into());
+    // The hash so far is added to the first block.
+    let mut before = *hash;
+    for offset in (0..len).step_by(BLOCK) {
+        let mut block = [0_u8; BLOCK];
+        let count = BLOCK.min(len - offset);
+        // SAFETY: `offset + count <= len`: readable.
+        unsafe { ptr::copy_nonoverlapping(from.add(offset), block.as_mut_ptr(), count) };
+        xor(&mut block, &before);
+        before = [0; BLOCK];
+        crates.update(&[block.into()]);
+    }
+    if len > 0 {
+        *hash = crates.finalize().into();
+    }
+}
+
+/// # Safety
+/// As [`super::Kernels::gcm_stream`].
+pub(super) unsafe fn gcm_stream(run: &GcmRun<'_>, log: Option<&Log<'_>>) {
+    let cipher = Cipher::of_encrypt_schedule(run.schedule);
+    let [high @ .., a, b, c, d] = run.first;
+    let mut low = u32::from_be_bytes([a, b, c, d]);
+    for (k, start) in (0..run.len).step_by(WIDE_STEP).enumerate() {
+        let end = run.len.min(start + WIDE_STEP);
+        if let Some(log) = log {
+            let slot = log.slot(k as u64);
+            // SAFETY: `start..end` is readable, and a slot holds a wide step.
+            unsafe { ptr::copy_nonoverlapping(run.src.add(start), slot, end - start) };
+            log.commit(k as u64);
+        }
+        for offset in (start..end).step_by(BLOCK) {
+            low = low.wrapping_add(1);
+            let mut stream = [0_u8; BLOCK];
+            stream[..12].copy_from_slice(&high);
+            stream[12..].copy_from_slice(&low.to_be_bytes());
+            cipher.encrypt(&mut stream);
+            let count = BLOCK.min(end - offset);
+            let mut block = [0_u8; BLOCK];
+            // SAFETY: `offset + count <= len`: readable, and writable.
+            unsafe {
+                ptr::copy_nonoverlapping(run.src.add(offset), block.as_mut_ptr(), count);
+                xor(&mut block, &stream);
+                ptr::copy_nonoverlapping(block.as_ptr(), run.dst.add(offset), count);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`super::Kernels::gcm_tag`].
+pub(super) unsafe fn gcm_tag(run: &GcmRun<'_>, text: *const u8) -> [u8; BLOCK] {
+    let mut hash = [0; BLOCK];
+    let bits = |len: usize| u128::from(8 * len as u64);
+    let lengths = (bits(run.aad_len) << 64 | bits(run.len)).to_be_bytes();
+    // SAFETY: the caller's duty, and a block of ours.
+    unsafe {
+        ghash(run.key, &mut hash, run.aad, run.aad_len);
+        ghash(run.key, &mut hash, text, run.len);
+        ghash(run.key, &mut hash, lengths.as_ptr(), BLOCK);
+    }
+    let mut tag = run.first;
+    Cipher::of_encrypt_schedule(run.schedule).encrypt(&mut tag);
+    xor(&mut tag, &hash);
+    tag
+}
+
+/// # Safety
+/// As [`super::Kernels::gcm_seal`].
+pub(super) unsafe fn gcm_seal(run: &GcmRun<'_>, log: Option<&Log<'_>>) -> [u8; BLOCK] {
+    // SAFETY: the caller's duty.
+    unsafe {
+        gcm_stream(run, log);
+        gcm_tag(run, run.dst)
+    }
+}
+
+/// # Safety
+/// As [`super::Kernels::sha1`].
+pub(super) unsafe fn sha1(
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    for (lane, &start) in data.iter().enumerate().take(active) {
+        let mut words = core::array::from_fn(|word| state[word][lane]);
+        for i in 0..blocks {
+            // SAFETY: lane `lane < active` is readable for `blocks` blocks.
+            let block = unsafe { start.add(64 * i).cast::<[u8; 64]>().read() };
+            sha1::block_api::compress(&mut words, &[block]);
+        }
+        for (row, word) in state.iter_mut().zip(words) {
+            row[lane] = word;
         }
     }
 }

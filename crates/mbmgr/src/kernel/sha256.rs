@@ -1,11 +1,8 @@
-//! SHA-256 compression of several lanes, one message each. One generic body, called by the entries
-//! of `x86`. Nothing survives a crash here: a hash restarts with its job.
+//! The rounds of SHA-256 (FIPS 180-4, 6) on several lanes, one message each. Called by `digest`.
+//! Nothing survives a crash here: a hash restarts with its job.
 
-use super::MAX_LANES;
+use super::digest::{Rounds, sixteen_times};
 use super::word::WordVector;
-
-/// Bytes of a message block.
-const BLOCK: usize = 64;
 
 /// The round constants: the upper halves of the first 64 of SHA-512.
 pub(super) const K: [u32; 64] = {
@@ -18,79 +15,24 @@ pub(super) const K: [u32; 64] = {
     constants
 };
 
-/// Lanes `first..first + count` of the state take in `blocks` blocks each.
-///
-/// # Safety
-/// As [`super::Kernels::sha256`], with `first + V::LANES <= MAX_LANES`, `1 <= count <= V::LANES`,
-/// and the instructions of `V` enabled in the caller.
-#[inline(always)]
-pub(super) unsafe fn body<V: WordVector<Word = u32>>(
-    state: &mut [[u32; MAX_LANES]; 8],
-    data: &[*const u8; MAX_LANES],
-    first: usize,
-    count: usize,
-    blocks: usize,
-) {
-    debug_assert!((1..=V::LANES).contains(&count));
-    debug_assert!(first + V::LANES <= MAX_LANES && (1..=V::LANES).contains(&count));
-    // A register is always full: lanes beyond `count` hash the first lane's message, for nobody.
-    let mut from = [data[first]; 16];
-    from[..count].copy_from_slice(&data[first..first + count]);
-    // SAFETY: the caller's duties.
-    unsafe {
-        let mut words = [V::splat(0); 8];
-        for (word, row) in words.iter_mut().zip(state.iter()) {
-            *word = V::load(row.as_ptr().add(first));
-        }
-        for block in 0..blocks {
-            words = compress(words, V::load_block(&from, block * BLOCK));
-        }
-        for (word, row) in words.iter().zip(state.iter_mut()) {
-            word.store_first(row.as_mut_ptr().add(first), count);
-        }
-    }
-}
+/// SHA-256, and what differs from it in its initial value only.
+pub(super) struct Sha256;
 
-/// # Safety
-/// The instructions of `V` are enabled in the caller.
-#[inline(always)]
-unsafe fn compress<V: WordVector<Word = u32>>(before: [V; 8], mut message: [V; 16]) -> [V; 8] {
-    // Spelled out: the compiler does not unroll loops of this size, and rolled ones keep all words
-    // in memory.
-    macro_rules! sixteen_times {
-        ($function:ident($($argument:expr),*)) => {
-            $function::<V, 0>($($argument),*);
-            $function::<V, 1>($($argument),*);
-            $function::<V, 2>($($argument),*);
-            $function::<V, 3>($($argument),*);
-            $function::<V, 4>($($argument),*);
-            $function::<V, 5>($($argument),*);
-            $function::<V, 6>($($argument),*);
-            $function::<V, 7>($($argument),*);
-            $function::<V, 8>($($argument),*);
-            $function::<V, 9>($($argument),*);
-            $function::<V, 10>($($argument),*);
-            $function::<V, 11>($($argument),*);
-            $function::<V, 12>($($argument),*);
-            $function::<V, 13>($($argument),*);
-            $function::<V, 14>($($argument),*);
-            $function::<V, 15>($($argument),*);
-        };
-    }
-    let mut state = before;
-    // SAFETY: the caller's duty.
-    unsafe {
-        sixteen_times!(round(&mut state, &message, 0));
-        let mut first = 16;
-        while first < K.len() {
-            sixteen_times!(extend_and_round(&mut state, &mut message, first));
-            first += 16;
+impl<V: WordVector<Word = u32>> Rounds<V, 8> for Sha256 {
+    #[inline(always)]
+    unsafe fn compress(before: [V; 8], mut message: [V; 16]) -> [V; 8] {
+        let mut state = before;
+        // SAFETY: the caller's duty.
+        unsafe {
+            sixteen_times!(round(&mut state, &message, 0));
+            let mut first = 16;
+            while first < K.len() {
+                sixteen_times!(extend_and_round(&mut state, &mut message, first));
+                first += 16;
+            }
         }
-        for (word, before) in state.iter_mut().zip(before) {
-            *word = word.add(before);
-        }
+        state
     }
-    state
 }
 
 /// Replaces message word `I` by the word sixteen rounds later, and does that word's round.

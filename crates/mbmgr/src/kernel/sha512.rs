@@ -1,11 +1,8 @@
-//! SHA-512 compression of several lanes, one message each. One generic body, called by the entries
-//! of `x86`. Nothing survives a crash here: a hash restarts with its job.
+//! The rounds of SHA-512 (FIPS 180-4, 6) on several lanes, one message each. Called by `digest`.
+//! Nothing survives a crash here: a hash restarts with its job.
 
-use super::MAX_LANES;
+use super::digest::{Rounds, sixteen_times};
 use super::word::WordVector;
-
-/// Bytes of a message block.
-const BLOCK: usize = 128;
 
 /// The round constants: fractional parts of the cube roots of the first 80 primes.
 #[rustfmt::skip]
@@ -32,79 +29,24 @@ pub(super) const K: [u64; 80] = [
     0x4cc5_d4be_cb3e_42b6, 0x597f_299c_fc65_7e2a, 0x5fcb_6fab_3ad6_faec, 0x6c44_198c_4a47_5817,
 ];
 
-/// Lanes `first..first + count` of the state take in `blocks` blocks each.
-///
-/// # Safety
-/// As [`super::Kernels::sha512`], with `first + V::LANES <= MAX_LANES`, `1 <= count <= V::LANES`,
-/// and the instructions of `V` enabled in the caller.
-#[inline(always)]
-pub(super) unsafe fn body<V: WordVector<Word = u64>>(
-    state: &mut [[u64; MAX_LANES]; 8],
-    data: &[*const u8; MAX_LANES],
-    first: usize,
-    count: usize,
-    blocks: usize,
-) {
-    debug_assert!((1..=V::LANES).contains(&count));
-    debug_assert!(first + V::LANES <= MAX_LANES && (1..=V::LANES).contains(&count));
-    // A register is always full: lanes beyond `count` hash the first lane's message, for nobody.
-    let mut from = [data[first]; 16];
-    from[..count].copy_from_slice(&data[first..first + count]);
-    // SAFETY: the caller's duties.
-    unsafe {
-        let mut words = [V::splat(0); 8];
-        for (word, row) in words.iter_mut().zip(state.iter()) {
-            *word = V::load(row.as_ptr().add(first));
-        }
-        for block in 0..blocks {
-            words = compress(words, V::load_block(&from, block * BLOCK));
-        }
-        for (word, row) in words.iter().zip(state.iter_mut()) {
-            word.store_first(row.as_mut_ptr().add(first), count);
-        }
-    }
-}
+/// SHA-512, and what differs from it in its initial value only.
+pub(super) struct Sha512;
 
-/// # Safety
-/// The instructions of `V` are enabled in the caller.
-#[inline(always)]
-unsafe fn compress<V: WordVector<Word = u64>>(before: [V; 8], mut message: [V; 16]) -> [V; 8] {
-    // Spelled out: the compiler does not unroll loops of this size, and rolled ones keep all words
-    // in memory.
-    macro_rules! sixteen_times {
-        ($function:ident($($argument:expr),*)) => {
-            $function::<V, 0>($($argument),*);
-            $function::<V, 1>($($argument),*);
-            $function::<V, 2>($($argument),*);
-            $function::<V, 3>($($argument),*);
-            $function::<V, 4>($($argument),*);
-            $function::<V, 5>($($argument),*);
-            $function::<V, 6>($($argument),*);
-            $function::<V, 7>($($argument),*);
-            $function::<V, 8>($($argument),*);
-            $function::<V, 9>($($argument),*);
-            $function::<V, 10>($($argument),*);
-            $function::<V, 11>($($argument),*);
-            $function::<V, 12>($($argument),*);
-            $function::<V, 13>($($argument),*);
-            $function::<V, 14>($($argument),*);
-            $function::<V, 15>($($argument),*);
-        };
-    }
-    let mut state = before;
-    // SAFETY: the caller's duty.
-    unsafe {
-        let mut first = 0;
-        while first < K.len() - 16 {
-            sixteen_times!(round_and_extend(&mut state, &mut message, first));
-            first += 16;
+impl<V: WordVector<Word = u64>> Rounds<V, 8> for Sha512 {
+    #[inline(always)]
+    unsafe fn compress(before: [V; 8], mut message: [V; 16]) -> [V; 8] {
+        let mut state = before;
+        // SAFETY: the caller's duty.
+        unsafe {
+            let mut first = 0;
+            while first < K.len() - 16 {
+                sixteen_times!(round_and_extend(&mut state, &mut message, first));
+                first += 16;
+            }
+            sixteen_times!(round(&mut state, &message, first));
         }
-        sixteen_times!(round(&mut state, &message, first));
-        for (word, before) in state.iter_mut().zip(before) {
-            *word = word.add(before);
-        }
+        state
     }
-    state
 }
 
 /// Round `first + I` as [`round`], and beside it the message word sixteen rounds later, in the place of

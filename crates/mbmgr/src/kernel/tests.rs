@@ -13,9 +13,12 @@ use crate::journal::{LOG_CHAIN, Log};
 use crate::layout::{Journal, LOG_SLOTS};
 
 mod cbc_lanes;
+mod gcm;
 mod published;
 
-use cbc_lanes::{cbc_encrypt_log_holds_inputs, cbc_encrypt_matches_oracle};
+use gcm::{gcm_counter_wraps, gcm_matches_oracle, ghash_matches_oracle};
+
+use cbc_lanes::{cbc_encrypt_log_holds_inputs, cbc_encrypt_matches_oracle, cbc_mac_matches_oracle};
 
 /// Bytes that differ from place to place and from seed to seed.
 fn bytes(len: usize, seed: u64) -> Vec<u8> {
@@ -258,12 +261,23 @@ macro_rules! hash_matches_oracle {
     };
 }
 
+/// Of the eight words that a lane has, SHA-1 uses five.
+fn compress160(state: &mut [u32; 8], blocks: &[[u8; 64]]) {
+    sha1::block_api::compress(state.first_chunk_mut().expect("eight words"), blocks);
+}
+
+hash_matches_oracle!(sha1_matches_oracle, u32, 64, sha1, compress160);
 hash_matches_oracle!(sha256_matches_oracle, u32, 64, sha256, compress256);
 hash_matches_oracle!(sha512_matches_oracle, u64, 128, sha512, compress512);
 
 /// The vectors of the backend alone, which this CPU may find slower than SHA-NI at any lane count.
 fn sha256_without_sha_ni_matches_oracle(kernels: Kernels) {
     sha256_matches_oracle(Kernels { sha_ni_lanes: 0, ..kernels });
+}
+
+/// The same of SHA-1.
+fn sha1_without_sha_ni_matches_oracle(kernels: Kernels) {
+    sha1_matches_oracle(Kernels { sha1_ni_lanes: 0, ..kernels });
 }
 
 /// Mounts the claims on one backend; `backends_are_mounted` says when the machine lacks it.
@@ -299,8 +313,14 @@ macro_rules! mount_all {
 mount_all!([
     cbc_encrypt_matches_oracle
     cbc_encrypt_log_holds_inputs
+    cbc_mac_matches_oracle
     cbc_decrypt_matches_oracle
     ctr_matches_oracle
+    gcm_matches_oracle
+    gcm_counter_wraps
+    ghash_matches_oracle
+    sha1_matches_oracle
+    sha1_without_sha_ni_matches_oracle
     sha256_matches_oracle
     sha256_without_sha_ni_matches_oracle
     sha512_matches_oracle

@@ -1,6 +1,6 @@
 //! Vectors of hash words, one lane each: 8 or 16 lanes of 32 bits, 4 or 8 of 64 bits, with AVX2 or
-//! with the rotates and three-input logic of AVX-512. `sha256` and `sha512` are written on these
-//! traits. Holds no state.
+//! with the rotates and three-input logic of AVX-512. `sha1`, `sha256` and `sha512` are written on
+//! these traits. Holds no state.
 
 use core::arch::x86_64::*;
 
@@ -26,6 +26,7 @@ pub(super) trait WordVector: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn rotate_right<const N: i32>(self) -> Self;
     unsafe fn shift_right<const N: i32>(self) -> Self;
+    unsafe fn xor(self, other: Self) -> Self;
     unsafe fn xor3(self, b: Self, c: Self) -> Self;
     /// Bits of `b` where `self` is set, of `c` elsewhere.
     unsafe fn choose(self, b: Self, c: Self) -> Self;
@@ -126,6 +127,11 @@ macro_rules! avx512_arithmetic {
             Self(op!($shift(self.0, _mm_cvtsi32_si128(N))))
         }
         #[inline(always)]
+        unsafe fn xor(self, other: Self) -> Self {
+            // 0x3c is the first xor the second.
+            Self(op!($logic::<0x3c>(self.0, other.0, other.0)))
+        }
+        #[inline(always)]
         unsafe fn xor3(self, b: Self, c: Self) -> Self {
             Self(op!($logic::<0x96>(self.0, b.0, c.0)))
         }
@@ -156,6 +162,10 @@ macro_rules! avx2_arithmetic {
         #[inline(always)]
         unsafe fn shift_right<const N: i32>(self) -> Self {
             Self(op!($right(self.0, _mm_cvtsi32_si128(N))))
+        }
+        #[inline(always)]
+        unsafe fn xor(self, other: Self) -> Self {
+            Self(op!(_mm256_xor_si256(self.0, other.0)))
         }
         #[inline(always)]
         unsafe fn xor3(self, b: Self, c: Self) -> Self {

@@ -6,17 +6,25 @@
 use core::arch::x86_64::__cpuid;
 use std::sync::OnceLock;
 
+use super::digest;
+use super::sha1::Sha1;
+use super::sha256::Sha256;
+use super::sha512::Sha512;
 use super::word::{U32x8, U32x8Vl, U32x16, U64x4, U64x4Vl, U64x8, WordVector};
-use super::{Backend, MAX_LANES, sha_ni, sha256, sha512};
+use super::{Backend, MAX_LANES, sha_ni};
 
 pub(super) fn has_aes_ni() -> bool {
     is_x86_feature_detected!("aes")
+        && is_x86_feature_detected!("pclmulqdq")
         && is_x86_feature_detected!("ssse3")
         && is_x86_feature_detected!("sse4.1")
 }
 
 pub(super) fn has_vaes256() -> bool {
-    has_aes_ni() && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes")
+    has_aes_ni()
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("vaes")
+        && is_x86_feature_detected!("vpclmulqdq")
 }
 
 pub(super) fn has_vaes512() -> bool {
@@ -25,7 +33,6 @@ pub(super) fn has_vaes512() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("vpclmulqdq")
 }
 
 fn has_sha_ni() -> bool {
@@ -55,6 +62,12 @@ pub(super) fn sha_ni_lanes(backend: Backend) -> usize {
             }
         }
     }
+}
+
+/// Up to so many lanes the `sha1` crate, which uses SHA-NI on one stream, is faster than the vectors of
+/// `backend`.
+pub(super) fn sha1_ni_lanes(backend: Backend) -> usize {
+    if has_sha_ni() && backend > Backend::AesNi { 2 } else { 0 }
 }
 
 /// Whether this core starts a SHA-256 round every cycle.
@@ -119,6 +132,36 @@ macro_rules! lane_entry {
         }
 
         /// # Safety
+        /// As `Kernels::cbc_mac`, with the instructions of this backend.
+        #[inline]
+        pub(in crate::kernel) unsafe fn cbc_mac(
+            lanes: &mut [Lane],
+            keys: &LaneKeys,
+            rounds: u32,
+            len: usize,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe { by_lanes!($vector, mac_lanes, lanes, (lanes, keys, rounds, len)) }
+        }
+
+        /// # Safety
+        /// As `cbc_mac`, with `LANES` lanes.
+        #[target_feature(enable = $features)]
+        unsafe fn mac_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
+            lanes: &mut [Lane],
+            keys: &LaneKeys,
+            rounds: u32,
+            len: usize,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe {
+                cbc_encrypt::body::<$vector, LANES, LOW, HIGH, false>(
+                    lanes, keys, rounds, len, None,
+                );
+            }
+        }
+
+        /// # Safety
         /// As `cbc_encrypt`, with `LANES` lanes.
         #[target_feature(enable = $features)]
         unsafe fn run_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
@@ -131,9 +174,13 @@ macro_rules! lane_entry {
             // SAFETY: the caller's duties. A body each with and without the log.
             unsafe {
                 if log.is_some() {
-                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, log);
+                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH, true>(
+                        lanes, keys, rounds, len, log,
+                    );
                 } else {
-                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH>(lanes, keys, rounds, len, None);
+                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH, true>(
+                        lanes, keys, rounds, len, None,
+                    );
                 }
             }
         }
@@ -192,25 +239,101 @@ macro_rules! wide_entries {
     };
 }
 
+/// The entries of GCM.
+macro_rules! gcm_entries {
+    ($features:literal, $vector:ty) => {
+        use crate::kernel::{GcmKey, GcmRun, gcm};
+
+        /// # Safety
+        /// As `Kernels::ghash`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn ghash(
+            key: &GcmKey,
+            hash: &mut [u8; BLOCK],
+            from: *const u8,
+            len: usize,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe { gcm::ghash::<$vector>(key, hash, from, len) }
+        }
+
+        /// # Safety
+        /// As `Kernels::gcm_seal`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn gcm_seal(
+            run: &GcmRun<'_>,
+            log: Option<&Log<'_>>,
+        ) -> [u8; BLOCK] {
+            // SAFETY: the caller's duties.
+            unsafe {
+                match run.schedule.rounds {
+                    ..=10 => gcm::seal::<$vector, 10>(run, log),
+                    11..=12 => gcm::seal::<$vector, 12>(run, log),
+                    _ => gcm::seal::<$vector, 14>(run, log),
+                }
+            }
+        }
+
+        /// # Safety
+        /// As `Kernels::gcm_stream`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn gcm_stream(run: &GcmRun<'_>, log: Option<&Log<'_>>) {
+            // SAFETY: the caller's duties.
+            unsafe {
+                match run.schedule.rounds {
+                    ..=10 => gcm::stream::<$vector, 10>(run, log),
+                    11..=12 => gcm::stream::<$vector, 12>(run, log),
+                    _ => gcm::stream::<$vector, 14>(run, log),
+                }
+            }
+        }
+
+        /// # Safety
+        /// As `Kernels::gcm_tag`, with the instructions of this backend.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn gcm_tag(run: &GcmRun<'_>, text: *const u8) -> [u8; BLOCK] {
+            // SAFETY: the caller's duties.
+            unsafe {
+                match run.schedule.rounds {
+                    ..=10 => gcm::tag::<$vector, 10>(run, text),
+                    11..=12 => gcm::tag::<$vector, 12>(run, text),
+                    _ => gcm::tag::<$vector, 14>(run, text),
+                }
+            }
+        }
+    };
+}
+
 pub(super) mod aes_ni {
     wide_entries!("aes,ssse3,sse4.1", __m128i);
     lane_entry!("aes,ssse3,sse4.1", __m128i);
+    gcm_entries!("aes,ssse3,sse4.1,pclmulqdq", __m128i);
+
+    /// # Safety
+    /// This backend's instructions are there.
+    #[target_feature(enable = "aes,ssse3,sse4.1,pclmulqdq")]
+    pub(in crate::kernel) unsafe fn gcm_powers(key: &mut GcmKey) {
+        // SAFETY: the caller's duty.
+        unsafe { gcm::fill_powers(key) }
+    }
 }
 
 pub(super) mod vaes256 {
     wide_entries!("aes,avx2,vaes", __m256i);
     lane_entry!("aes,avx2,vaes", __m256i);
+    gcm_entries!("aes,avx2,vaes,pclmulqdq,vpclmulqdq", __m256i);
 }
 
 pub(super) mod vaes512 {
-    pub(in crate::kernel) use crate::kernel::cbc_512::cbc_encrypt;
+    pub(in crate::kernel) use crate::kernel::cbc_512::{cbc_encrypt, cbc_mac};
 
     wide_entries!("aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i);
+    gcm_entries!("aes,avx512f,avx512bw,avx512dq,avx512vl,vaes,pclmulqdq,vpclmulqdq", __m512i);
 }
 
 /// The hash entries of one instruction set: `$lanes` lanes from `first`.
 macro_rules! hash_entry {
-    ($name:ident, $features:literal, $hash:ident, $vector:ty) => {
+    ($name:ident, $features:literal, $hash:ty, $words:literal, $vector:ty) => {
         /// # Safety
         /// As the generic body, with the instructions enabled here.
         #[target_feature(enable = $features)]
@@ -222,17 +345,22 @@ macro_rules! hash_entry {
             blocks: usize,
         ) {
             // SAFETY: the caller's duties.
-            unsafe { $hash::body::<$vector>(state, data, first, count, blocks) }
+            unsafe {
+                digest::body::<$vector, $hash, $words>(state, data, first, count, blocks);
+            }
         }
     };
 }
 
-hash_entry!(sha256_x8_avx2, "avx2", sha256, U32x8);
-hash_entry!(sha256_x8, "avx512f,avx512bw,avx512dq,avx512vl", sha256, U32x8Vl);
-hash_entry!(sha256_x16, "avx512f,avx512bw,avx512dq,avx512vl", sha256, U32x16);
-hash_entry!(sha512_x4_avx2, "avx2", sha512, U64x4);
-hash_entry!(sha512_x4, "avx512f,avx512bw,avx512dq,avx512vl", sha512, U64x4Vl);
-hash_entry!(sha512_x8, "avx512f,avx512bw,avx512dq,avx512vl", sha512, U64x8);
+hash_entry!(sha1_x8_avx2, "avx2", Sha1, 5, U32x8);
+hash_entry!(sha1_x8, "avx512f,avx512bw,avx512dq,avx512vl", Sha1, 5, U32x8Vl);
+hash_entry!(sha1_x16, "avx512f,avx512bw,avx512dq,avx512vl", Sha1, 5, U32x16);
+hash_entry!(sha256_x8_avx2, "avx2", Sha256, 8, U32x8);
+hash_entry!(sha256_x8, "avx512f,avx512bw,avx512dq,avx512vl", Sha256, 8, U32x8Vl);
+hash_entry!(sha256_x16, "avx512f,avx512bw,avx512dq,avx512vl", Sha256, 8, U32x16);
+hash_entry!(sha512_x4_avx2, "avx2", Sha512, 8, U64x4);
+hash_entry!(sha512_x4, "avx512f,avx512bw,avx512dq,avx512vl", Sha512, 8, U64x4Vl);
+hash_entry!(sha512_x8, "avx512f,avx512bw,avx512dq,avx512vl", Sha512, 8, U64x8);
 
 /// # Safety
 /// As `Kernels::sha256`; SHA-NI is there.
@@ -244,6 +372,41 @@ pub(super) unsafe fn sha256_sha_ni(
 ) {
     // SAFETY: the caller's duties.
     unsafe { sha_ni::sha256(state, data, 0, active, blocks) }
+}
+
+/// # Safety
+/// As `Kernels::sha1`; AVX2 is there.
+pub(super) unsafe fn sha1_avx2(
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    let mut first = 0;
+    while first < active {
+        let count = (active - first).min(8);
+        // SAFETY: the caller's duties.
+        unsafe { sha1_x8_avx2(state, data, first, count, blocks) };
+        first += count;
+    }
+}
+
+/// # Safety
+/// As `Kernels::sha1`; AVX-512 is there.
+pub(super) unsafe fn sha1_avx512(
+    state: &mut [[u32; MAX_LANES]; 8],
+    data: &[*const u8; MAX_LANES],
+    active: usize,
+    blocks: usize,
+) {
+    // SAFETY: the caller's duties.
+    unsafe {
+        match active {
+            0 => {}
+            1..=8 => sha1_x8(state, data, 0, active, blocks),
+            _ => sha1_x16(state, data, 0, active, blocks),
+        }
+    }
 }
 
 /// # Safety

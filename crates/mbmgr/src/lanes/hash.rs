@@ -15,7 +15,7 @@ use std::ptr;
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use crate::algorithm::Algorithm;
-use crate::hmac::{SHA224_INIT, SHA256_INIT, SHA384_INIT, SHA512_INIT};
+use crate::hmac::{SHA1_INIT, SHA224_INIT, SHA256_INIT, SHA384_INIT, SHA512_INIT};
 use crate::kernel::{Kernels, MAX_LANES};
 use crate::keys::{KeyId, Material};
 use crate::region::Region;
@@ -33,6 +33,8 @@ pub(super) trait Hash {
     type Word: DefaultIsZeroes + 'static;
     /// Bytes of a block.
     const BLOCK: usize;
+    /// Bytes of the whole state, as a digest.
+    const STATE: usize;
     /// Bytes of the length at the end of the padding (FIPS 180-4, 5.1).
     const LENGTH: usize;
 
@@ -55,12 +57,49 @@ pub(super) trait Hash {
     fn put(word: Self::Word, into: &mut [u8]);
 }
 
+/// SHA-1 and its HMAC.
+pub(super) struct Sha1;
+
+impl Hash for Sha1 {
+    type Word = u32;
+    const BLOCK: usize = 64;
+    const STATE: usize = 20;
+    const LENGTH: usize = 8;
+
+    #[inline]
+    fn init(_algorithm: Algorithm) -> &'static [u32; 8] {
+        &SHA1_INIT
+    }
+
+    #[inline(always)]
+    unsafe fn compress(
+        kernels: Kernels,
+        state: &mut Columns<u32>,
+        data: &[*const u8; MAX_LANES],
+        active: usize,
+        blocks: usize,
+    ) {
+        // SAFETY: the caller's duty is the same.
+        unsafe { kernels.sha1(state, data, active, blocks) }
+    }
+
+    fn midstates(material: &Material) -> Option<Midstates<'_, u32>> {
+        Sha256::midstates(material)
+    }
+
+    #[inline(always)]
+    fn put(word: u32, into: &mut [u8]) {
+        Sha256::put(word, into);
+    }
+}
+
 /// SHA-256, SHA-224 and their HMACs.
 pub(super) struct Sha256;
 
 impl Hash for Sha256 {
     type Word = u32;
     const BLOCK: usize = 64;
+    const STATE: usize = 32;
     const LENGTH: usize = 8;
 
     #[inline]
@@ -102,6 +141,7 @@ pub(super) struct Sha512;
 impl Hash for Sha512 {
     type Word = u64;
     const BLOCK: usize = 128;
+    const STATE: usize = 64;
     const LENGTH: usize = 16;
 
     #[inline]
@@ -331,9 +371,8 @@ impl<H: Hash> HashGroup<H> {
         if ticket.dst.is_null() {
             return states.put_digest(region, ticket.position, &digest);
         }
-        let full = 8 * size_of::<H::Word>();
         // A copy of constant length is a few stores, one of variable length a call.
-        let len = if ticket.digest == full { full } else { ticket.digest };
+        let len = if ticket.digest == H::STATE { H::STATE } else { ticket.digest };
         // SAFETY: `Job::check` found `digest` bytes at `dst` in the arena, which the region keeps
         // mapped, and no more than the hash has.
         unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, len) };

@@ -3,7 +3,9 @@
 
 mod cbc;
 mod chained;
+pub(crate) mod gcm;
 mod hash;
+mod mac;
 pub(crate) mod single;
 mod wide;
 
@@ -23,7 +25,8 @@ use crate::table::Engine;
 
 use cbc::CbcGroup;
 use chained::Links;
-use hash::{HashGroup, Sha256, Sha512};
+use hash::{HashGroup, Sha1, Sha256, Sha512};
+use mac::MacGroup;
 pub(crate) use wide::advance_counter;
 
 /// Where jobs of an algorithm and direction run.
@@ -33,6 +36,8 @@ pub(crate) enum Route {
     Wide,
     /// At once, alone, by a file of `cipher`; it keeps a journal or not.
     Single { journaled: bool },
+    /// At once, alone, by the kernel of GCM.
+    Gcm,
     /// In a lane of a group.
     Lane(Group),
     /// Part by part, each where its algorithm runs.
@@ -45,6 +50,11 @@ pub(crate) enum Group {
     Cbc128,
     Cbc192,
     Cbc256,
+    Cmac128,
+    Cmac192,
+    Cmac256,
+    Xcbc128,
+    Sha1,
     Sha256,
     Sha512,
 }
@@ -58,6 +68,14 @@ impl Route {
                 _ => Group::Cbc128,
             }),
             (Engine::Cbc | Engine::Ctr, _) => Route::Wide,
+            (Engine::CbcMac, _) => Route::Lane(match algorithm {
+                Algorithm::Aes192Cmac => Group::Cmac192,
+                Algorithm::Aes256Cmac => Group::Cmac256,
+                Algorithm::Aes128Xcbc => Group::Xcbc128,
+                _ => Group::Cmac128,
+            }),
+            (Engine::Gcm(_), _) => Route::Gcm,
+            (Engine::Sha1, _) => Route::Lane(Group::Sha1),
             (Engine::Sha256, _) => Route::Lane(Group::Sha256),
             (Engine::Sha512, _) => Route::Lane(Group::Sha512),
             (Engine::Single(_), _) => {
@@ -71,8 +89,15 @@ impl Route {
     pub(crate) fn is_journaled(self) -> bool {
         !matches!(
             self,
-            Route::Lane(Group::Sha256 | Group::Sha512)
-                | Route::Single { journaled: false }
+            Route::Lane(
+                Group::Cmac128
+                    | Group::Cmac192
+                    | Group::Cmac256
+                    | Group::Xcbc128
+                    | Group::Sha1
+                    | Group::Sha256
+                    | Group::Sha512
+            ) | Route::Single { journaled: false }
                 | Route::Chained
         )
     }
@@ -114,6 +139,8 @@ pub(crate) struct Hall<'a> {
 pub(crate) struct Lanes {
     kernels: Kernels,
     cbc: Secrets<CbcGroup>,
+    mac: Secrets<MacGroup>,
+    sha1: Secrets<HashGroup<Sha1>>,
     sha256: Secrets<HashGroup<Sha256>>,
     sha512: Secrets<HashGroup<Sha512>>,
     /// By ring index.
@@ -165,10 +192,13 @@ impl Lanes {
     pub(crate) fn new(kernels: Kernels, region: &Region) -> Result<Lanes> {
         let lanes = region.config.lanes as usize;
         let rounds = [10, 12, 14];
+        let macs = [(10, false), (12, false), (14, false), (10, true)];
         let place = Place { state: State::Done, link: NO_LINK, user: 0 };
         Ok(Lanes {
             kernels,
             cbc: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], lanes))?,
+            mac: Secrets::from_fn(macs.len(), |i| MacGroup::new(macs[i].0, macs[i].1, lanes))?,
+            sha1: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             sha256: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             sha512: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             states: States {
@@ -181,6 +211,8 @@ impl Lanes {
     /// Keeps what follows from keys from being swapped out.
     pub(crate) fn lock_memory(&self) -> Result<()> {
         self.cbc.lock()?;
+        self.mac.lock()?;
+        self.sha1.lock()?;
         self.sha256.lock()?;
         Ok(self.sha512.lock()?)
     }
@@ -247,6 +279,10 @@ impl Lanes {
                 wide::run(self.kernels, hall, &mut self.states, entry);
                 return None;
             }
+            Route::Gcm => {
+                gcm::run(self.kernels, hall, &mut self.states, entry);
+                return None;
+            }
             Route::Single { .. } | Route::Chained => {
                 single::run(self.kernels, hall, &mut self.states, entry);
                 return None;
@@ -257,6 +293,11 @@ impl Lanes {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),
             Group::Cbc256 => self.cbc[2].push(hall, entry),
+            Group::Cmac128 => self.mac[0].push(hall, entry),
+            Group::Cmac192 => self.mac[1].push(hall, entry),
+            Group::Cmac256 => self.mac[2].push(hall, entry),
+            Group::Xcbc128 => self.mac[3].push(hall, entry),
+            Group::Sha1 => self.sha1[0].push(hall, entry),
             Group::Sha256 => self.sha256[0].push(hall, entry),
             Group::Sha512 => self.sha512[0].push(hall, entry),
         };
@@ -286,6 +327,11 @@ impl Lanes {
             Group::Cbc128 => self.cbc[0].run(kernels, hall.region, states),
             Group::Cbc192 => self.cbc[1].run(kernels, hall.region, states),
             Group::Cbc256 => self.cbc[2].run(kernels, hall.region, states),
+            Group::Cmac128 => self.mac[0].run(kernels, hall.region, states),
+            Group::Cmac192 => self.mac[1].run(kernels, hall.region, states),
+            Group::Cmac256 => self.mac[2].run(kernels, hall.region, states),
+            Group::Xcbc128 => self.mac[3].run(kernels, hall.region, states),
+            Group::Sha1 => self.sha1[0].run(kernels, hall.region, states),
             Group::Sha256 => self.sha256[0].run(kernels, hall.region, states),
             Group::Sha512 => self.sha512[0].run(kernels, hall.region, states),
         }
@@ -294,13 +340,19 @@ impl Lanes {
     /// How many jobs in lanes use a key: all accepted jobs that are not finished wait in one.
     pub(crate) fn jobs_with_key(&self, key: KeyId) -> u64 {
         let cbc = self.cbc.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
-        let hash = self.sha256[0].jobs_with_key(key) + self.sha512[0].jobs_with_key(key);
-        (cbc + hash + self.states.links.jobs_with_key(key)) as u64
+        let hash = self.sha1[0].jobs_with_key(key)
+            + self.sha256[0].jobs_with_key(key)
+            + self.sha512[0].jobs_with_key(key);
+        let mac = self.mac.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
+        (cbc + mac + hash + self.states.links.jobs_with_key(key)) as u64
     }
 
     /// Drops what the lanes keep of a key that no job uses any more.
     pub(crate) fn forget_key(&mut self, key: KeyId) {
         for group in self.cbc.iter_mut() {
+            group.forget_key(key);
+        }
+        for group in self.mac.iter_mut() {
             group.forget_key(key);
         }
     }

@@ -24,7 +24,6 @@ use crate::journal::{self, LOG_CHAIN, Log, Shape};
 use crate::kernel::{BLOCK, Kernels, WIDE_STEP};
 use crate::keys::KeyTable;
 use crate::region::Region;
-use crate::table::Engine;
 
 use super::{Entry, Hall, States};
 
@@ -91,7 +90,7 @@ impl<A> ByAead<A> {
 
 /// Runs a job to its end.
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
-    let Engine::Single(single) = &entry.job.algorithm.row().engine else { return };
+    let Some(single) = entry.job.algorithm.row().engine.single() else { return };
     let (position, progress) = (entry.position, entry.progress);
     let key = entry.plan.key_index;
     let digest = Cell::new([0; 64]);
@@ -125,7 +124,7 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
 
 /// Writes the outputs of a step again. The caller has checked the record against the job.
 pub(crate) fn redo(task: &Task<'_>, total: u64, k: u64) {
-    if let Engine::Single(single) = &task.job.algorithm.row().engine {
+    if let Some(single) = task.job.algorithm.row().engine.single() {
         task.with_request(|request| single.redo(task, request, total, k));
     }
 }

@@ -1,0 +1,154 @@
+//! AES-GCM: a job by itself, by a wide kernel, from its submission to its end. Called by `Lanes`, and by
+//! `recovery` for the step that was in flight.
+//!
+//! In place a job survives a crash because each step's input is in the journal before its output is
+//! stored, and its counter follows from IV and place. Of the hash nothing is kept: of an encryption with
+//! progress it is computed again, over the whole output once that is complete. A decryption compares the
+//! tag before its first step, so with progress it was compared.
+#![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
+
+use std::ptr;
+
+use subtle::ConstantTimeEq;
+
+use crate::algorithm::Direction;
+use crate::job::{Failure, Job};
+use crate::journal::{self, Shape};
+use crate::kernel::{BLOCK, GcmKey, GcmRun, Kernels, WIDE_STEP};
+use crate::region::Region;
+
+use super::{Entry, Hall, States};
+
+/// The counter block `bytes` (a multiple of 16) further on: its last 32 bits wrap by themselves.
+fn counted(first: &[u8; BLOCK], bytes: u64) -> [u8; BLOCK] {
+    let mut counter = *first;
+    let low = u32::from_be_bytes([first[12], first[13], first[14], first[15]]);
+    #[expect(clippy::cast_possible_truncation, reason = "a message has fewer than 2^32 blocks")]
+    let blocks = (bytes / BLOCK as u64) as u32;
+    counter[12..].copy_from_slice(&low.wrapping_add(blocks).to_be_bytes());
+    counter
+}
+
+/// The counter block before that of the message (NIST SP 800-38D, 7.1, step 2).
+fn first_counter(kernels: Kernels, region: &Region, key: &GcmKey, job: &Job) -> [u8; BLOCK] {
+    let mut first = [0; BLOCK];
+    let iv = job.iv.as_bytes();
+    if iv.len() == 12 {
+        first[..12].copy_from_slice(iv);
+        first[15] = 1;
+        return first;
+    }
+    let (from, len) = match job.iv_at_len {
+        0 => (iv.as_ptr(), iv.len()),
+        len => (region.address(job.iv_at).as_ptr().cast_const(), len as usize),
+    };
+    if job.iv_at_len == 12 {
+        // SAFETY: `Job::check` found the IV in the arena, which the region keeps mapped.
+        unsafe { ptr::copy_nonoverlapping(from, first.as_mut_ptr(), 12) };
+        first[15] = 1;
+        return first;
+    }
+    let end = (8 * len as u128).to_be_bytes();
+    // SAFETY: as above, or the job's own bytes; then a block of ours.
+    unsafe {
+        kernels.ghash(key, &mut first, from, len);
+        kernels.ghash(key, &mut first, end.as_ptr(), BLOCK);
+    }
+    first
+}
+
+/// A job's words for the kernels, from `progress` on.
+fn run_of<'a>(
+    kernels: Kernels,
+    hall: Hall<'a>,
+    job: &Job,
+    key_index: u32,
+    progress: u64,
+) -> GcmRun<'a> {
+    let schedule = hall.keys.schedules(key_index).0;
+    let key = hall.keys.gcm(key_index, kernels);
+    let first = first_counter(kernels, hall.region, key, job);
+    #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
+    let (done, len) = (progress as usize, (job.len - progress) as usize);
+    GcmRun {
+        schedule,
+        key,
+        first: counted(&first, progress),
+        aad: hall.region.address(job.aad).as_ptr().cast_const(),
+        aad_len: job.aad_len as usize,
+        src: hall.region.address(job.src).as_ptr().cast_const().wrapping_add(done),
+        dst: hall.region.address(job.dst).as_ptr().wrapping_add(done),
+        len,
+    }
+}
+
+/// Runs a job to its end.
+pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+    let (region, job) = (hall.region, entry.job);
+    let run = run_of(kernels, hall, job, entry.plan.key_index, entry.progress);
+    // With progress, the tag is that of the whole job all the same.
+    let whole = || match entry.progress {
+        0 => run,
+        _ => run_of(kernels, hall, job, entry.plan.key_index, 0),
+    };
+    let tag_len = job.digest_bytes();
+    let tag_at = region.address(job.tag).as_ptr();
+    let fresh = entry.progress == 0;
+    if job.direction == Direction::Decrypt && fresh {
+        let mut expected = [0; BLOCK];
+        // SAFETY: `Job::check` found source, associated data and tag in the arena, which the region
+        // keeps mapped, and the tag at most a block.
+        let tag = unsafe {
+            ptr::copy_nonoverlapping(tag_at.cast_const(), expected.as_mut_ptr(), tag_len);
+            kernels.gcm_tag(&run, run.src)
+        };
+        if !bool::from(tag[..tag_len].ct_eq(&expected[..tag_len])) {
+            return states.failed(region, entry.position, Failure::TagMismatch);
+        }
+    }
+    let log = (job.src == job.dst && run.len > 0).then(|| {
+        #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
+        let (base, total, step_bytes) = (entry.progress as u32, run.len as u32, WIDE_STEP as u16);
+        journal::record_lane(region.journal(), 0, region.index32(entry.position), base);
+        journal::begin(region.journal(), Shape { total, step_bytes, lanes: 1, redo: 1 })
+    });
+    // SAFETY: `Job::check` found source, destination, associated data and tag in the arena, which the
+    // region keeps mapped, source and destination the same or disjoint; recovery found `progress` a
+    // multiple of 16 or the whole length.
+    unsafe {
+        let tag = match job.direction {
+            Direction::Encrypt if fresh => Some(kernels.gcm_seal(&run, log.as_ref())),
+            direction => {
+                kernels.gcm_stream(&run, log.as_ref());
+                let whole = whole();
+                (direction == Direction::Encrypt).then(|| kernels.gcm_tag(&whole, whole.dst))
+            }
+        };
+        if let Some(tag) = tag {
+            // A copy of constant length is a store, one of variable length a call.
+            let len = if tag_len == BLOCK { BLOCK } else { tag_len };
+            ptr::copy_nonoverlapping(tag.as_ptr(), tag_at, len);
+        }
+    }
+    states.done(region, entry.position);
+    if log.is_some() {
+        journal::end(region.journal());
+    }
+}
+
+/// Writes the outputs of a step again: `len` bytes at `at` of the message, from the journal's log.
+///
+/// # Safety
+/// `src` is readable and the job's destination writable for the step.
+pub(crate) unsafe fn redo(
+    kernels: Kernels,
+    hall: Hall<'_>,
+    job: &Job,
+    key_index: u32,
+    at: u64,
+    (src, len): (*const u8, usize),
+) {
+    let run = GcmRun { src, len, ..run_of(kernels, hall, job, key_index, at) };
+    // SAFETY: the caller's duty.
+    unsafe { kernels.gcm_stream(&run, None) };
+}

@@ -1,0 +1,216 @@
+//! A lane group of MACs made of the AES-CBC chain: every lane a job, the kernel advances them side by
+//! side. Called by `Lanes`.
+//!
+//! A job passes two stages: all its blocks but the last straight from the source, then the last one,
+//! padded and xored with a key of its own, from a scratch of the lane. Nothing is journaled: the source
+//! stays as it is, so a job that a crash interrupts starts over.
+#![expect(unsafe_code, reason = "calls the kernels, which take raw pointers, and copies tags out")]
+
+use shmem::seeded::{Bug, seeded};
+use std::ptr;
+
+use zeroize::Zeroize;
+
+use crate::cipher::tag_of;
+use crate::kernel::{BLOCK, Kernels, Lane, LaneKeys, MAX_LANES};
+use crate::keys::KeyId;
+use crate::region::Region;
+
+use super::{Entry, Hall, States};
+
+/// What the kernel does not need to know of a lane.
+#[derive(Clone, Copy)]
+struct Ticket {
+    position: u64,
+    /// Blocks to go in this stage.
+    left: usize,
+    /// Whether the stage is that of the last block.
+    is_ending: bool,
+    /// The last block, padded and xored with its key.
+    end: [u8; BLOCK],
+    /// Null where the tag goes to `States::put_digest`.
+    dst: *mut u8,
+    tag: usize,
+}
+
+/// Lanes 0..used hold jobs; there are no gaps.
+pub(super) struct MacGroup {
+    rounds: u32,
+    is_xcbc: bool,
+    capacity: usize,
+    used: usize,
+    lanes: [Lane; MAX_LANES],
+    tickets: [Ticket; MAX_LANES],
+    keys: LaneKeys,
+    /// Whose round keys stand in a lane's column of `keys`; the lane's job uses that key.
+    key_of: [Option<KeyId>; MAX_LANES],
+}
+
+// SAFETY: the pointers lead into the segment that the manager around this group keeps mapped; nothing
+// of them belongs to a thread.
+unsafe impl Send for MacGroup {}
+
+impl Drop for MacGroup {
+    fn drop(&mut self) {
+        // Chains and last blocks follow from keys.
+        for (lane, ticket) in self.lanes.iter_mut().zip(&mut self.tickets) {
+            lane.chain.zeroize();
+            ticket.end.zeroize();
+        }
+    }
+}
+
+impl MacGroup {
+    /// A group for keys of so many rounds.
+    pub(super) fn new(rounds: u32, is_xcbc: bool, capacity: usize) -> MacGroup {
+        let idle = Lane { src: ptr::null(), dst: ptr::null_mut(), chain: [0; BLOCK] };
+        let ticket = Ticket {
+            position: 0,
+            left: 0,
+            is_ending: false,
+            end: [0; BLOCK],
+            dst: ptr::null_mut(),
+            tag: 0,
+        };
+        MacGroup {
+            rounds,
+            is_xcbc,
+            capacity,
+            used: 0,
+            lanes: [idle; MAX_LANES],
+            tickets: [ticket; MAX_LANES],
+            keys: LaneKeys::new(),
+            key_of: [None; MAX_LANES],
+        }
+    }
+
+    /// Puts a job into the next lane; true if that was the last free one.
+    pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
+        let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
+        let (schedule, last) = hall.keys.mac(entry.plan.key_index, self.is_xcbc);
+        if self.key_of[lane] != job.key {
+            self.keys.set(lane, schedule);
+            self.key_of[lane] = job.key;
+        }
+        let src = hall.region.address(job.src).as_ptr().cast_const();
+        #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
+        let len = job.len as usize;
+        let blocks = len.saturating_sub(1) / BLOCK;
+        let rest = len - blocks * BLOCK;
+        let mut end = [0; BLOCK];
+        // SAFETY: `Job::check` found the job's `len` bytes at `src` in the arena, which the region keeps
+        // mapped.
+        unsafe {
+            let from = src.add(blocks * BLOCK);
+            match rest {
+                // A copy of constant length is a load, one of variable length a call.
+                BLOCK => ptr::copy_nonoverlapping(from, end.as_mut_ptr(), BLOCK),
+                _ => ptr::copy_nonoverlapping(from, end.as_mut_ptr(), rest),
+            }
+        }
+        if rest < BLOCK {
+            end[rest] = 0x80;
+        }
+        let last = u128::from_ne_bytes(last[usize::from(rest < BLOCK)]);
+        let end = (u128::from_ne_bytes(end) ^ last).to_ne_bytes();
+        self.lanes[lane] = Lane { src, dst: ptr::null_mut(), chain: [0; BLOCK] };
+        self.tickets[lane] = Ticket {
+            position: entry.position,
+            left: blocks.max(1),
+            is_ending: blocks == 0,
+            end,
+            dst: if entry.local { ptr::null_mut() } else { hall.region.address(job.dst).as_ptr() },
+            tag: job.digest_bytes(),
+        };
+        self.used += 1;
+        self.used == self.capacity
+    }
+
+    /// Advances all lanes until at least one job ends.
+    pub(super) fn run(&mut self, kernels: Kernels, region: &Region, states: &mut States) {
+        let before = self.used;
+        let one_key = self.key_of[..before].iter().all(|key| *key == self.key_of[0]);
+        self.keys.set_shared(one_key);
+        while self.used > 0 && self.used == before {
+            self.advance(kernels);
+            // From the last lane down: where all end together, none has to be moved.
+            for lane in (0..before).rev() {
+                let ticket = &mut self.tickets[lane];
+                if ticket.left > 0 {
+                    continue;
+                }
+                if !ticket.is_ending {
+                    (ticket.is_ending, ticket.left) = (true, 1);
+                    continue;
+                }
+                if seeded(Bug::StatusBeforeTag) {
+                    states.done(region, ticket.position);
+                }
+                self.write_tag(lane, region, states);
+                states.done(region, self.tickets[lane].position);
+                self.remove(lane);
+            }
+        }
+    }
+
+    /// Advances all lanes by the blocks that the nearest to its stage's end has left.
+    fn advance(&mut self, kernels: Kernels) {
+        let tickets = &mut self.tickets[..self.used];
+        let lanes = &mut self.lanes[..self.used];
+        for (lane, ticket) in lanes.iter_mut().zip(&*tickets) {
+            if ticket.is_ending {
+                lane.src = ticket.end.as_ptr();
+            }
+        }
+        let blocks = tickets.iter().map(|ticket| ticket.left).min().unwrap_or(0);
+        // SAFETY: each lane's pointer leads to `left` blocks: of the source, which `Job::check` found in
+        // the arena, or the one of the ticket. `push` set the key column of each lane to a schedule of
+        // this group's `rounds`.
+        unsafe { kernels.cbc_mac(lanes, &self.keys, self.rounds, blocks * BLOCK) };
+        for (lane, ticket) in lanes.iter_mut().zip(tickets) {
+            ticket.left -= blocks;
+            lane.src = lane.src.wrapping_add(blocks * BLOCK);
+        }
+    }
+
+    #[inline]
+    fn write_tag(&self, lane: usize, region: &Region, states: &mut States) {
+        let (ticket, tag) = (&self.tickets[lane], &self.lanes[lane].chain);
+        if ticket.dst.is_null() {
+            return states.put_digest(region, ticket.position, &tag_of(tag));
+        }
+        let len = if ticket.tag == BLOCK { BLOCK } else { ticket.tag };
+        // SAFETY: `Job::check` found `tag` bytes at `dst` in the arena, which the region keeps mapped,
+        // and no more than a block.
+        unsafe { ptr::copy_nonoverlapping(tag.as_ptr(), ticket.dst, len) };
+    }
+
+    /// Moves the last lane into one whose job has ended.
+    fn remove(&mut self, lane: usize) {
+        self.used -= 1;
+        let last = self.used;
+        if lane != last {
+            self.lanes.swap(lane, last);
+            self.tickets.swap(lane, last);
+            if self.key_of[lane] != self.key_of[last] {
+                self.keys.swap(lane, last);
+                self.key_of.swap(lane, last);
+            }
+        }
+    }
+
+    /// How many lanes' jobs use a key.
+    pub(super) fn jobs_with_key(&self, key: KeyId) -> usize {
+        self.key_of[..self.used].iter().filter(|of| **of == Some(key)).count()
+    }
+
+    /// Zeroizes the columns of a key.
+    pub(super) fn forget_key(&mut self, key: KeyId) {
+        for (lane, of) in self.key_of.iter_mut().enumerate() {
+            if *of == Some(key) {
+                self.keys.clear(lane);
+                *of = None;
+            }
+        }
+    }
+}
