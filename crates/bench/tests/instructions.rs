@@ -6,16 +6,16 @@ use bench::{Keys, Sizes, Spec};
 use mbmgr::{Algorithm, Backend, Direction};
 
 /// The most instructions that a job may take with VAES-512, kernel included: where all jobs have one
-/// key, and where each has its own. The build is that of the tests, with its assertions: a release build
-/// takes about 300 less.
+/// key, and where each has its own (0: it takes none). The build is that of the tests, with its
+/// assertions: a release build takes about 300 less.
 const CEILINGS: [(Algorithm, Direction, [u64; 2]); 8] = [
     (Algorithm::Aes128Cbc, Direction::Encrypt, [805, 945]),
     (Algorithm::Aes256Cbc, Direction::Encrypt, [815, 1000]),
     (Algorithm::Aes128Cbc, Direction::Decrypt, [875, 905]),
     (Algorithm::Aes128Ctr, Direction::Encrypt, [885, 915]),
-    (Algorithm::Sha256, Direction::Encrypt, [1390, 1390]),
+    (Algorithm::Sha256, Direction::Encrypt, [1390, 0]),
     (Algorithm::HmacSha256, Direction::Encrypt, [1945, 1975]),
-    (Algorithm::Sha512, Direction::Encrypt, [1200, 1200]),
+    (Algorithm::Sha512, Direction::Encrypt, [1200, 0]),
     (Algorithm::HmacSha512, Direction::Encrypt, [1810, 1840]),
 ];
 
@@ -30,12 +30,15 @@ fn a_small_job_takes_no_more_instructions_than_its_ceiling() -> anyhow::Result<(
     let mut over = Vec::new();
     for (algorithm, direction, ceilings) in CEILINGS {
         for (keys, ceiling) in [Keys::One, Keys::Each].into_iter().zip(ceilings) {
+            if ceiling == 0 {
+                continue;
+            }
             let spec = Spec {
                 backend: Some(Backend::Vaes512),
                 keys,
                 ..Spec::new(algorithm, direction, Sizes::All(64))
             };
-            let found = bench::count_instructions(&spec, 2)?.total.div_ceil(2 * 16);
+            let found = bench::count_instructions(&spec, 1)?.total.div_ceil(16);
             let what =
                 format!("{algorithm} {direction}, keys: {keys:?}: {found} instructions a job");
             println!("{what}, at most {ceiling}");
