@@ -256,6 +256,8 @@ impl ExactBatch {
                 hash_len: 0,
                 hash: 0,
                 hash_first: 0,
+                pieces: std::ptr::null(),
+                piece_count: 0,
                 algorithm: job.algorithm.0,
                 decrypt: u32::from(job.decrypt),
                 done: 0,
