@@ -5,6 +5,7 @@
 #[path = "../cases/mod.rs"]
 mod cases;
 mod examples;
+#[cfg(feature = "nist-vectors")]
 mod nist;
 
 use std::collections::BTreeMap;

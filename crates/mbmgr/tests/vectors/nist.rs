@@ -1,6 +1,6 @@
 //! The response files of NIST's validation programme, and others in their format, as the package
-//! `cryptography-vectors` has them: too large to be checked in. Run where `CRYPTOGRAPHY_VECTORS` names
-//! the folder of the unpacked package.
+//! `cryptography-vectors` of the Python package index has them: too large to be checked in. Compiled with the
+//! feature `nist-vectors`; `CRYPTOGRAPHY_VECTORS` names the folder `cryptography_vectors` of the package.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,6 @@ fn hashes(folder: &Path, prefix: &str, algorithm: Algorithm) -> Vec<Case> {
 }
 
 #[test]
-#[ignore = "needs the package cryptography-vectors: set CRYPTOGRAPHY_VECTORS to its folder"]
 fn nist_ciphers() {
     let root = root();
     let aes_dir = root.join("ciphers/AES");
@@ -148,13 +147,11 @@ fn nist_ciphers() {
 }
 
 #[test]
-#[ignore = "needs the package cryptography-vectors: set CRYPTOGRAPHY_VECTORS to its folder"]
 fn nist_gcm() {
     check("nist-gcm", &gcm(&root().join("ciphers/AES/GCM")));
 }
 
 #[test]
-#[ignore = "needs the package cryptography-vectors: set CRYPTOGRAPHY_VECTORS to its folder"]
 fn nist_hashes() {
     let folder = root().join("hashes");
     let mut cases = Vec::new();
