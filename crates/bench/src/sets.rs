@@ -23,7 +23,7 @@ const TABLE: [(Algorithm, Direction); 8] = [
 ];
 
 /// Other algorithms that IPsec, TLS and storage use, with kernels of ours.
-const MORE: [(Algorithm, Direction); 8] = [
+const MORE: [(Algorithm, Direction); 10] = [
     (Algorithm::Sha1, Direction::Encrypt),
     (Algorithm::HmacSha1, Direction::Encrypt),
     (Algorithm::Aes128Cmac, Direction::Encrypt),
@@ -31,7 +31,9 @@ const MORE: [(Algorithm, Direction); 8] = [
     (Algorithm::Aes128Gcm, Direction::Encrypt),
     (Algorithm::Aes256Gcm, Direction::Encrypt),
     (Algorithm::Aes128Ccm, Direction::Encrypt),
+    (Algorithm::Aes256Ccm, Direction::Encrypt),
     (Algorithm::Aes128Cfb, Direction::Encrypt),
+    (Algorithm::Aes128Docsis, Direction::Encrypt),
 ];
 
 /// A set of rows.

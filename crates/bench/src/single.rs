@@ -107,7 +107,10 @@ pub(crate) fn rustcrypto(spec: &Spec, key: &[u8]) -> Result<Work> {
         (Algorithm::Aes256Cmac, _) => mac::<cmac::Cmac<Aes256>>(key)?,
         (Algorithm::Aes128Gcm, Direction::Encrypt) => aead::<aes_gcm::Aes128Gcm>(key)?,
         (Algorithm::Aes256Gcm, Direction::Encrypt) => aead::<aes_gcm::Aes256Gcm>(key)?,
+        (Algorithm::Aes256Ccm, Direction::Encrypt) => aead::<ccm::Ccm<Aes256, U16, U12>>(key)?,
         (Algorithm::Aes128Ccm, Direction::Encrypt) => aead::<ccm::Ccm<Aes128, U16, U12>>(key)?,
+        // The sizes of the rows are whole blocks, of which DOCSIS makes what CBC does.
+        (Algorithm::Aes128Docsis, Direction::Encrypt) => cbc_encrypt::<Aes128>(key)?,
         (Algorithm::Aes128Cfb, Direction::Encrypt) => cfb_encrypt::<Aes128>(key)?,
         (other, _) => bail!("the bench has no one-buffer contender for {other}"),
     })

@@ -11,26 +11,19 @@ impl Algorithm {
     #[must_use]
     pub fn kernel(self, backend: Backend) -> &'static str {
         match (&self.row().engine, backend) {
-            (Engine::Cbc | Engine::CbcMac | Engine::Ctr | Engine::Gcm(_), Backend::Portable) => {
-                "crate"
-            }
+            (_, Backend::Portable) => "crate",
             (Engine::Cbc, _) => "lanes, decrypt wide",
+            (Engine::Docsis(_) | Engine::Cfb(_), _) => "lanes, decrypt crate",
             (Engine::CbcMac, _) => "lanes",
+            (Engine::Ccm(_), _) => "MAC lanes, counter wide",
             (Engine::Ctr | Engine::Gcm(_), _) => "wide",
-            (Engine::Sha1, Backend::Portable | Backend::AesNi) => "crate",
+            (Engine::Sha1, Backend::AesNi) => "crate",
             (Engine::Sha1, _) => "lanes, or crate",
-            (Engine::Sha256, Backend::Portable) => "crate",
             (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",
             (Engine::Sha256, _) => "sha-ni streams, or lanes",
-            (Engine::Sha512, Backend::Portable | Backend::AesNi) => "crate",
+            (Engine::Sha512, Backend::AesNi) => "crate",
             (Engine::Sha512, _) => "lanes",
-            (Engine::Single(_), backend) => match (self, backend) {
-                (_, Backend::Portable) => "crate",
-                (Algorithm::Aes128Ccm | Algorithm::Aes192Ccm | Algorithm::Aes256Ccm, _) => {
-                    "counter wide, MAC crate"
-                }
-                _ => "crate",
-            },
+            (Engine::Single(_), _) => "crate",
         }
     }
 

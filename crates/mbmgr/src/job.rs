@@ -330,6 +330,11 @@ impl Job {
         self.iv.bytes
     }
 
+    /// Replaces the chaining value, where a job goes on.
+    pub(crate) fn set_chain(&mut self, chain: [u8; 16]) {
+        self.iv.bytes = chain;
+    }
+
     /// The counter block of the job's first 16 bytes.
     #[inline]
     pub(crate) fn counter(&self) -> [u8; 16] {

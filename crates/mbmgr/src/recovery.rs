@@ -23,6 +23,9 @@ use crate::layout::{
 };
 use crate::region::{Region, commit32};
 
+/// Bytes of a block, as lengths are.
+const BLOCK: u64 = 16;
+
 /// The three positions of a ring, checked against each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Positions {
@@ -112,6 +115,7 @@ struct Flown {
     total: u64,
     job: Job,
     plan: Plan,
+    route: Route,
 }
 
 impl Flown {
@@ -155,10 +159,11 @@ impl Flight {
         if job.chained.is_some() && !cipher_may_run(&job, region.slot(position)) {
             return None;
         }
-        let route = match plan.cipher_route() {
+        let route = self.route(&plan);
+        let runs = match route {
             Route::Chained => false,
-            Route::Lane(_) => true,
             Route::Wide | Route::Gcm => self.lanes == 1,
+            Route::Lane(group) => !group.is_ccm() || self.lanes == 1,
             Route::Single { .. } => {
                 // The last step may be longer by a rest, and is the only one to redo.
                 let steps = single::steps(self.total);
@@ -166,8 +171,8 @@ impl Flight {
                 self.lanes == 1 && same && self.last < steps
             }
         };
-        let fits = plan.cipher_route().is_journaled()
-            && route
+        let fits = route.is_journaled()
+            && runs
             // Only these end inside a block.
             && (matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead)
                 || self.total.is_multiple_of(16))
@@ -176,16 +181,32 @@ impl Flight {
         if !fits {
             return None;
         }
-        let left = job.len - base;
-        let may_end = self.apart && matches!(plan.cipher_route(), Route::Lane(_));
-        let total = if may_end { self.total.min(left) } else { self.total };
-        (total <= left).then_some(Flown { position, base, total, job, plan })
+        let (left, total) = (job.len - base, self.total);
+        let (left, total) = match route {
+            // Blocks, or what fills none: a run of its own.
+            Route::Lane(group) if group.is_chain() => {
+                let left = if left < BLOCK { left } else { left / BLOCK * BLOCK };
+                (left, if self.apart { total.min(left) } else { total })
+            }
+            _ => (left, total),
+        };
+        (total <= left).then_some(Flown { position, base, total, job, plan, route })
+    }
+
+    /// Where the run was: a job of lanes that has less than a block to go runs by itself.
+    fn route(&self, plan: &Plan) -> Route {
+        match plan.cipher_route() {
+            Route::Lane(group) if group.has_rests() && self.step_bytes == WIDE_STEP as u64 => {
+                Route::Single { journaled: true }
+            }
+            route => route,
+        }
     }
 
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
     fn redo(&self, region: &Region, keys: &KeyTable, kernels: Kernels, index: usize, lane: &Flown) {
         let job = &lane.job;
-        if let Route::Single { .. } = lane.plan.cipher_route() {
+        if let Route::Single { .. } = lane.route {
             return self.redo_single(region, keys, kernels, lane);
         }
         let log = Log::new(region.journal());
@@ -211,9 +232,17 @@ impl Flight {
                 unsafe { lanes::gcm::redo(kernels, hall, job, key, at, (src, len)) };
                 continue;
             }
+            if len < 16 && matches!(lane.route, Route::Lane(group) if group.has_rests()) {
+                // SAFETY: as for `ctr` below; with less than a block to go, the job has a block before.
+                unsafe { lanes::rest::redo(kernels, encrypt, src, dst, len) };
+                continue;
+            }
             match (job.algorithm.kind(), job.direction) {
-                (Kind::Ctr, _) => {
-                    let counter = advance_counter(&job.counter(), at);
+                (Kind::Ctr | Kind::Aead, _) => {
+                    let counter = match job.algorithm.kind() {
+                        Kind::Ctr => advance_counter(&job.counter(), at),
+                        _ => lanes::ccm::counter_of_step(region, job, at),
+                    };
                     // SAFETY: `load` found step and lane inside a log slot, `lane` found the
                     // step's bytes inside the destination that `Job::check` found in the arena.
                     unsafe { kernels.ctr(encrypt, src, dst, len, &counter, None) };
@@ -237,7 +266,14 @@ impl Flight {
                     keys.set(0, encrypt);
                     let mut one = [Lane { src, dst, chain }];
                     // SAFETY: as for `ctr`; column 0 holds the key.
-                    unsafe { kernels.cbc_encrypt(&mut one, &keys, encrypt.rounds, len, None) };
+                    unsafe {
+                        match lane.route {
+                            Route::Lane(group) if group.is_cfb() => {
+                                kernels.cfb_encrypt(&mut one, &keys, encrypt.rounds, len, None);
+                            }
+                            _ => kernels.cbc_encrypt(&mut one, &keys, encrypt.rounds, len, None),
+                        }
+                    }
                 }
             }
         }

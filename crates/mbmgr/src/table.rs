@@ -13,8 +13,14 @@ pub(crate) enum Engine {
     Cbc,
     /// Counter mode in wide steps.
     Ctr,
+    /// Lanes of CBC encryption with a rest that fills no block; decryption by itself.
+    Docsis(&'static dyn Single),
+    /// Lanes of CFB encryption; decryption by itself.
+    Cfb(&'static dyn Single),
     /// Lanes of the AES-CBC chain.
     CbcMac,
+    /// Lanes of the AES-CBC chain, then counter mode in wide steps; a message in pieces by itself.
+    Ccm(&'static dyn Single),
     /// Galois/counter mode in wide steps; a message in pieces by itself.
     Gcm(&'static dyn Single),
     /// Lanes of SHA-1.
@@ -31,7 +37,11 @@ impl Engine {
     /// Who runs a job by itself, if that can be.
     pub(crate) fn single(&self) -> Option<&'static dyn Single> {
         match self {
-            Engine::Single(single) | Engine::Gcm(single) => Some(*single),
+            Engine::Single(single)
+            | Engine::Docsis(single)
+            | Engine::Cfb(single)
+            | Engine::Ccm(single)
+            | Engine::Gcm(single) => Some(*single),
             _ => None,
         }
     }
@@ -185,6 +195,9 @@ macro_rules! mac {
 }
 
 const GCM: Engine = Engine::Gcm(&ByAead::<gcm::Gcm>::NEW);
+const CCM: Engine = Engine::Ccm(&ByAead::<ccm::Ccm>::NEW);
+const CFB: Engine = Engine::Cfb(&ByCipher::<modes::Cfb>::NEW);
+const DOCSIS: Engine = Engine::Docsis(&ByCipher::<docsis::Docsis>::NEW);
 
 /// The longest IV.
 pub(crate) const MAX_IV: usize = 1024;
@@ -234,11 +247,11 @@ rows! {
     /// AES-GCM with a key of 32 bytes.
     Aes256Gcm 20 "aes-256-gcm" Aead GCM, key(K::Aes256), IV_GCM, up_to(16), BYTES;
     /// AES-CCM (NIST SP 800-38C) with a key of 16 bytes.
-    Aes128Ccm 21 "aes-128-ccm" Aead aead!(ccm::Ccm), key(K::Aes128), IV_CCM, TAG_CCM, BYTES;
+    Aes128Ccm 21 "aes-128-ccm" Aead CCM, key(K::Aes128), IV_CCM, TAG_CCM, BYTES;
     /// AES-CCM with a key of 24 bytes.
-    Aes192Ccm 22 "aes-192-ccm" Aead aead!(ccm::Ccm), key(K::Aes192), IV_CCM, TAG_CCM, BYTES;
+    Aes192Ccm 22 "aes-192-ccm" Aead CCM, key(K::Aes192), IV_CCM, TAG_CCM, BYTES;
     /// AES-CCM with a key of 32 bytes.
-    Aes256Ccm 23 "aes-256-ccm" Aead aead!(ccm::Ccm), key(K::Aes256), IV_CCM, TAG_CCM, BYTES;
+    Aes256Ccm 23 "aes-256-ccm" Aead CCM, key(K::Aes256), IV_CCM, TAG_CCM, BYTES;
     /// ChaCha20-Poly1305 (RFC 8439).
     ChaCha20Poly1305 24 "chacha20-poly1305" Aead aead!(chacha::ChaCha20Poly1305),
         key(K::ChaCha20), IV12, TAG16, BYTES;
@@ -249,20 +262,20 @@ rows! {
     /// AES-ECB with a key of 32 bytes.
     Aes256Ecb 27 "aes-256-ecb" Cipher cipher!(modes::Ecb), key(K::Aes256), NO_IV, NO_TAG, BLOCKS16;
     /// AES-CFB-128 with a key of 16 bytes.
-    Aes128Cfb 28 "aes-128-cfb" Cipher cipher!(modes::Cfb), key(K::Aes128), IV16, NO_TAG, BYTES;
+    Aes128Cfb 28 "aes-128-cfb" Cipher CFB, key(K::Aes128), IV16, NO_TAG, BYTES;
     /// AES-CFB-128 with a key of 24 bytes.
-    Aes192Cfb 29 "aes-192-cfb" Cipher cipher!(modes::Cfb), key(K::Aes192), IV16, NO_TAG, BYTES;
+    Aes192Cfb 29 "aes-192-cfb" Cipher CFB, key(K::Aes192), IV16, NO_TAG, BYTES;
     /// AES-CFB-128 with a key of 32 bytes.
-    Aes256Cfb 30 "aes-256-cfb" Cipher cipher!(modes::Cfb), key(K::Aes256), IV16, NO_TAG, BYTES;
+    Aes256Cfb 30 "aes-256-cfb" Cipher CFB, key(K::Aes256), IV16, NO_TAG, BYTES;
     /// AES-XTS (IEEE 1619) with two keys of 16 bytes.
     Aes128Xts 31 "aes-128-xts" Cipher cipher!(xts::Xts), key(K::Xts128), IV16, NO_TAG, FROM16;
     /// AES-XTS with two keys of 32 bytes.
     Aes256Xts 32 "aes-256-xts" Cipher cipher!(xts::Xts), key(K::Xts256), IV16, NO_TAG, FROM16;
     /// AES-CBC as DOCSIS has it, with a short last block, and a key of 16 bytes.
-    Aes128Docsis 33 "aes-128-docsis" Cipher cipher!(docsis::Docsis), key(K::Aes128), IV16, NO_TAG,
+    Aes128Docsis 33 "aes-128-docsis" Cipher DOCSIS, key(K::Aes128), IV16, NO_TAG,
         BYTES;
     /// AES-CBC as DOCSIS has it, with a short last block, and a key of 32 bytes.
-    Aes256Docsis 34 "aes-256-docsis" Cipher cipher!(docsis::Docsis), key(K::Aes256), IV16, NO_TAG,
+    Aes256Docsis 34 "aes-256-docsis" Cipher DOCSIS, key(K::Aes256), IV16, NO_TAG,
         BYTES;
     /// ChaCha20 (RFC 8439); the block counter begins at 1, as in its combination with Poly1305.
     ChaCha20 35 "chacha20" Cipher cipher!(chacha::ChaCha20), key(K::ChaCha20), IV12, NO_TAG, BYTES;

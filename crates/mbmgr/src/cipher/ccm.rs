@@ -31,12 +31,43 @@ pub(crate) struct Auth {
     mask: [u8; BLOCK],
 }
 
-/// The counter block before those of the message: flags, nonce, zero.
-fn first_counter(nonce: &[u8]) -> [u8; BLOCK] {
+/// The counter block before those of the message: flags, the `len` bytes of the nonce, zero.
+#[inline]
+pub(crate) fn first_counter(nonce: [u8; BLOCK], len: usize) -> [u8; BLOCK] {
+    let nonce = u128::from_le_bytes(nonce) & (u128::MAX >> (128 - 8 * len));
+    (nonce << 8 | (14 - len) as u128).to_le_bytes()
+}
+
+/// The first block of the chain: the first counter block with more flags, and the length where the counter
+/// is.
+#[inline]
+pub(crate) fn first_block(
+    first_counter: [u8; BLOCK],
+    tag_len: usize,
+    aad_len: u64,
+    len: u64,
+) -> [u8; BLOCK] {
+    let flags = (((tag_len as u128 - 2) / 2) << 3) | if aad_len > 0 { 0x40 } else { 0 };
+    let len = u128::from(len.swap_bytes()) << 64;
+    (u128::from_le_bytes(first_counter) ^ flags ^ len).to_le_bytes()
+}
+
+/// A nonce of 7 to 13 bytes, as [`first_counter`] takes it.
+fn padded(nonce: &[u8]) -> ([u8; BLOCK], usize) {
     let mut block = [0; BLOCK];
-    block[0] = (14 - nonce.len()).to_le_bytes()[0];
-    block[1..=nonce.len()].copy_from_slice(nonce);
-    block
+    block[..nonce.len()].copy_from_slice(nonce);
+    (block, nonce.len())
+}
+
+/// What the chain takes in before associated data of so many bytes: their length, in as many bytes as it
+/// needs.
+pub(crate) fn aad_prefix(len: u64) -> ([u8; 6], usize) {
+    let bytes = len.to_be_bytes();
+    match len {
+        0 => ([0; 6], 0),
+        1..0xff00 => ([bytes[6], bytes[7], 0, 0, 0, 0], 2),
+        _ => ([0xff, 0xfe, bytes[4], bytes[5], bytes[6], bytes[7]], 6),
+    }
 }
 
 impl Auth {
@@ -65,7 +96,8 @@ impl Cipher for CcmStream {
 
     fn start(request: &Request<'_>) -> Stream {
         let key = request.schedules().0.clone();
-        Stream { kernels: request.kernels, key, first: first_counter(request.iv) }
+        let (nonce, len) = padded(request.iv);
+        Stream { kernels: request.kernels, key, first: first_counter(nonce, len) }
     }
 
     fn step(state: &mut Stream, at: u64, _chain: &mut Chain, bytes: &mut [u8]) {
@@ -81,24 +113,14 @@ impl Aead for Ccm {
 
     fn start(request: &Request<'_>) -> Auth {
         let aes = Aes::of(request);
-        let mut mask = first_counter(request.iv);
-        let mut chain = mask;
+        let (nonce, len) = padded(request.iv);
+        let mut mask = first_counter(nonce, len);
+        let mut chain = first_block(mask, request.tag_len, request.aad_len, request.len);
         aes.encrypt(&mut mask);
-        // B0 is the first counter block with more flags, and the length where the counter is.
-        let tag_flag = ((request.tag_len - 2) / 2).to_le_bytes()[0] << 3;
-        let aad_flag = if request.aad_len > 0 { 0x40 } else { 0 };
-        chain[0] |= tag_flag | aad_flag;
-        xor(&mut chain[8..], &request.len.to_be_bytes());
         aes.encrypt(&mut chain);
         let mut auth = Auth { aes, chain, count: 0, aad_left: request.aad_len, mask };
-        match request.aad_len {
-            0 => {}
-            len @ 1..0xff00 => auth.take(&len.to_be_bytes()[6..]),
-            len => {
-                auth.take(&[0xff, 0xfe]);
-                auth.take(&len.to_be_bytes()[4..]);
-            }
-        }
+        let (prefix, len) = aad_prefix(request.aad_len);
+        auth.take(&prefix[..len]);
         auth
     }
 

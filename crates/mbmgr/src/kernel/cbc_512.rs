@@ -1,10 +1,10 @@
-//! The entries of AES-CBC encrypt with VAES-512: which body does which lanes. Called by `Kernels`.
+//! The entries of AES-CBC and AES-CFB encrypt with VAES-512: which body does which lanes. Called by `Kernels`.
 //! Nothing survives a crash here; what does is told in the bodies.
 
 use core::arch::x86_64::__m512i;
 
 use super::cbc_pairs::HELD;
-use super::round_keys::{Own, Shared};
+use super::round_keys::{Cbc, CbcMac, Cfb, Chaining, Own, Shared};
 use super::{Lane, LaneKeys, MAX_LANES, cbc_lines, cbc_pairs};
 use crate::journal::Log;
 
@@ -43,38 +43,68 @@ pub(super) unsafe fn cbc_encrypt(
     // SAFETY: the caller's duties.
     unsafe {
         match (is_crowded(lanes), is_shared) {
-            (false, false) => pairs::<true>(lanes, keys, rounds, len, log),
+            (false, false) => pairs::<Cbc>(lanes, keys, rounds, len, log),
             (true, false) => lines(lanes, keys, rounds, len, log),
             (crowded, true) => match rounds {
-                ..=10 => shared::<10, true>(crowded, lanes, keys, len, log),
-                11..=12 => shared::<12, true>(crowded, lanes, keys, len, log),
-                _ => shared::<14, true>(crowded, lanes, keys, len, log),
+                ..=10 => shared::<Cbc, 10>(crowded, lanes, keys, len, log),
+                11..=12 => shared::<Cbc, 12>(crowded, lanes, keys, len, log),
+                _ => shared::<Cbc, 14>(crowded, lanes, keys, len, log),
             },
         }
     }
 }
 
 /// # Safety
+/// As `Kernels::cfb_encrypt`, with the instructions of this backend.
+#[inline]
+pub(super) unsafe fn cfb_encrypt(
+    lanes: &mut [Lane],
+    keys: &LaneKeys,
+    rounds: u32,
+    len: usize,
+    log: Option<&Log<'_>>,
+) {
+    // SAFETY: the caller's duties.
+    unsafe { in_pairs::<Cfb>(lanes, keys, rounds, len, log) }
+}
+
+/// # Safety
 /// As `Kernels::cbc_mac`, with the instructions of this backend.
 #[inline]
 pub(super) unsafe fn cbc_mac(lanes: &mut [Lane], keys: &LaneKeys, rounds: u32, len: usize) {
+    // SAFETY: the caller's duties.
+    unsafe { in_pairs::<CbcMac>(lanes, keys, rounds, len, None) }
+}
+
+/// Wherever the buffers lie.
+///
+/// # Safety
+/// As [`cbc_encrypt`].
+#[inline]
+unsafe fn in_pairs<C: Chaining>(
+    lanes: &mut [Lane],
+    keys: &LaneKeys,
+    rounds: u32,
+    len: usize,
+    log: Option<&Log<'_>>,
+) {
     let is_shared = lanes.len() == MAX_LANES && keys.is_shared();
     // SAFETY: the caller's duties.
     unsafe {
         match (is_shared, rounds) {
-            (false, _) => pairs::<false>(lanes, keys, rounds, len, None),
-            (true, ..=10) => shared::<10, false>(false, lanes, keys, len, None),
-            (true, 11..=12) => shared::<12, false>(false, lanes, keys, len, None),
-            _ => shared::<14, false>(false, lanes, keys, len, None),
+            (false, _) => pairs::<C>(lanes, keys, rounds, len, log),
+            (true, ..=10) => shared::<C, 10>(false, lanes, keys, len, log),
+            (true, 11..=12) => shared::<C, 12>(false, lanes, keys, len, log),
+            _ => shared::<C, 14>(false, lanes, keys, len, log),
         }
     }
 }
 
 /// A body each with and without the log; a MAC keeps none.
 macro_rules! by_log {
-    ($body:path, $lanes:ident, $keys:expr, $rounds:expr, $len:ident, $log:ident) => {
+    ($chaining:ident, $body:path, $lanes:ident, $keys:expr, $rounds:expr, $len:ident, $log:ident) => {
         match $log {
-            Some(_) if STORES => $body($lanes, $keys, $rounds, $len, $log),
+            Some(_) if $chaining::STORES => $body($lanes, $keys, $rounds, $len, $log),
             _ => $body($lanes, $keys, $rounds, $len, None),
         }
     };
@@ -85,7 +115,7 @@ macro_rules! by_log {
 /// # Safety
 /// As [`cbc_encrypt`].
 #[inline]
-unsafe fn pairs<const STORES: bool>(
+unsafe fn pairs<C: Chaining>(
     lanes: &mut [Lane],
     keys: &LaneKeys,
     rounds: u32,
@@ -97,7 +127,7 @@ unsafe fn pairs<const STORES: bool>(
             match lanes.len() {
                 // SAFETY: the caller's duties.
                 $($count => unsafe {
-                    some_pairs::<$count, { $count / 4 + ($count % 4 != 0) as usize }, STORES>(
+                    some_pairs::<C, $count, { $count / 4 + ($count % 4 != 0) as usize }>(
                         lanes, keys, rounds, len, log,
                     );
                 },)*
@@ -111,7 +141,7 @@ unsafe fn pairs<const STORES: bool>(
 /// # Safety
 /// As [`cbc_encrypt`], with `LANES` lanes, which fill `COUNT` registers.
 #[target_feature(enable = "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes")]
-unsafe fn some_pairs<const LANES: usize, const COUNT: usize, const STORES: bool>(
+unsafe fn some_pairs<C: Chaining, const LANES: usize, const COUNT: usize>(
     lanes: &mut [Lane],
     keys: &LaneKeys,
     rounds: u32,
@@ -121,7 +151,7 @@ unsafe fn some_pairs<const LANES: usize, const COUNT: usize, const STORES: bool>
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Own::<__m512i, COUNT, HELD>::new(keys, 0);
-        by_log!(cbc_pairs::body::<__m512i, LANES, COUNT, STORES, _>, lanes, keys, rounds, len, log);
+        by_log!(C, cbc_pairs::body::<C, __m512i, LANES, COUNT, _>, lanes, keys, rounds, len, log);
     }
 }
 
@@ -140,8 +170,7 @@ unsafe fn lines(
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Own::<__m512i, 4, HELD>::new(keys, 0);
-        const STORES: bool = true;
-        by_log!(cbc_lines::body::<__m512i, _>, lanes, keys, rounds, len, log);
+        by_log!(Cbc, cbc_lines::body::<__m512i, _>, lanes, keys, rounds, len, log);
     }
 }
 
@@ -150,7 +179,7 @@ unsafe fn lines(
 /// # Safety
 /// As [`cbc_encrypt`]; all lanes have the key of the first, of `ROUNDS` rounds.
 #[target_feature(enable = "aes,avx512f,avx512bw,avx512dq,avx512vl,vaes")]
-unsafe fn shared<const ROUNDS: u32, const STORES: bool>(
+unsafe fn shared<C: Chaining, const ROUNDS: u32>(
     is_crowded: bool,
     lanes: &mut [Lane],
     keys: &LaneKeys,
@@ -160,11 +189,12 @@ unsafe fn shared<const ROUNDS: u32, const STORES: bool>(
     // SAFETY: the caller's duties.
     unsafe {
         let keys = Shared::<__m512i>::new(keys, ROUNDS as usize);
-        if STORES && is_crowded {
-            by_log!(cbc_lines::body::<__m512i, _>, lanes, keys, ROUNDS, len, log);
+        if C::STORES && !C::FEEDBACK && is_crowded {
+            by_log!(C, cbc_lines::body::<__m512i, _>, lanes, keys, ROUNDS, len, log);
         } else {
             by_log!(
-                cbc_pairs::body::<__m512i, MAX_LANES, 4, STORES, _>,
+                C,
+                cbc_pairs::body::<C, __m512i, MAX_LANES, 4, _>,
                 lanes,
                 keys,
                 ROUNDS,

@@ -1,4 +1,4 @@
-//! AES-CBC encrypt: each lane is one chain, so only lanes side by side fill the AES unit. One
+//! AES-CBC and AES-CFB encrypt: each lane is one chain, so only lanes side by side fill the AES unit. One
 //! generic body, called by the entries of `x86`. Per step it keeps one block of every lane in the
 //! journal's log, committed before the first output is stored: a crash at any instruction leaves
 //! the inputs of the step under way in the log or in place.
@@ -10,23 +10,23 @@ use core::ops::Range;
 use shmem::seeded::{Bug, seeded};
 
 use super::block::BlockVector;
-use super::round_keys::{Own, RoundKeys, encrypt};
+use super::round_keys::{Chaining, Own, RoundKeys, encrypt};
 use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
 use crate::journal::Log;
 
 /// `LANES` lanes in `LOW` registers of `V`, and in `HIGH` more where one group of registers is too
-/// small. Without `STORES` only the chaining values come out: a CBC-MAC.
+/// small.
 ///
 /// # Safety
 /// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `LOW + HIGH` the fewest registers
 /// that hold them, and the instructions of `V` enabled in the caller.
 #[inline(always)]
 pub(super) unsafe fn body<
+    C: Chaining,
     V: BlockVector,
     const LANES: usize,
     const LOW: usize,
     const HIGH: usize,
-    const STORES: bool,
 >(
     lanes: &mut [Lane],
     keys: &LaneKeys,
@@ -68,15 +68,15 @@ pub(super) unsafe fn body<
                 }
             }
             low_keys.refresh();
-            encrypt(&mut low, &input, &low_keys, rounds);
-            if STORES {
+            encrypt::<C, V, LOW>(&mut low, &input, &low_keys, rounds);
+            if C::STORES {
                 scatter_group::<V, LANES, LOW>(&low, &dst, 0, offset);
             }
             if HIGH > 0 {
                 let input = gather_group::<V, LANES, HIGH>(&src, LOW, offset);
                 high_keys.refresh();
-                encrypt(&mut high, &input, &high_keys, rounds);
-                if STORES {
+                encrypt::<C, V, HIGH>(&mut high, &input, &high_keys, rounds);
+                if C::STORES {
                     scatter_group::<V, LANES, HIGH>(&high, &dst, LOW, offset);
                 }
             }

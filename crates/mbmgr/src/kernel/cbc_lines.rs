@@ -17,7 +17,7 @@ use shmem::seeded::{Bug, seeded};
 use super::block::opaque;
 use super::cbc_encrypt::{gather_group, scatter_group};
 use super::pair::PairVector;
-use super::round_keys::{RoundKeys, encrypt, enter, finish, rounds_of};
+use super::round_keys::{Cbc, RoundKeys, encrypt, enter, finish, rounds_of};
 use super::{BLOCK, Lane, MAX_LANES};
 use crate::journal::Log;
 
@@ -142,7 +142,7 @@ impl<V: PairVector> Run<'_, V> {
     ) {
         // SAFETY: the duty above; the scratch is `body`'s.
         unsafe {
-            enter(state, &(&(*self.scratch.input))[step.half()][B], keys);
+            enter(state, Some(&(&(*self.scratch.input))[step.half()][B]), keys);
             rounds_of(state, keys, 1..3);
             if more {
                 if seeded(Bug::LogAfterCommit)
@@ -157,7 +157,7 @@ impl<V: PairVector> Run<'_, V> {
                 self.put(B, step.before());
             }
             rounds_of(state, keys, 6..10);
-            finish(state, keys, self.rounds);
+            finish(state, keys, self.rounds, None);
             (&mut (*self.scratch.output))[step.half()][B] = *state;
         }
     }
@@ -227,7 +227,7 @@ impl<V: PairVector> Run<'_, V> {
             }
             for offset in offsets() {
                 let input = gather_group::<V, MAX_LANES, COUNT>(&self.src, 0, offset);
-                encrypt(state, &input, keys, self.rounds);
+                encrypt::<Cbc, V, COUNT>(state, &input, keys, self.rounds);
                 scatter_group::<V, MAX_LANES, COUNT>(state, &self.dst, 0, offset);
             }
         }

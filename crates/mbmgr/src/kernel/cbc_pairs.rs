@@ -1,4 +1,4 @@
-//! AES-CBC encrypt with two blocks of every lane a step, for registers of four blocks of which there
+//! AES-CBC and AES-CFB encrypt with two blocks of every lane a step, for registers of four blocks of which there
 //! are 32. Called by the entries of `x86`. What survives a crash: the inputs of the step under way,
 //! in the journal's log before the step is committed, and that before its first output.
 //!
@@ -13,7 +13,7 @@ use shmem::seeded::{Bug, seeded};
 
 use super::cbc_encrypt::{gather_group, lanes_of, scatter_group};
 use super::pair::PairVector;
-use super::round_keys::{RoundKeys, encrypt, enter, finish, rounds_of};
+use super::round_keys::{Chaining, RoundKeys, encrypt, enter, finish, rounds_of};
 use super::{BLOCK, Lane, MAX_LANES};
 use crate::journal::Log;
 
@@ -23,18 +23,17 @@ pub(super) const STEP: usize = 2 * BLOCK;
 /// Rounds whose keys should stay in registers, where each lane has its own.
 pub(super) const HELD: usize = 3;
 
-/// `LANES` lanes in `COUNT` registers of `V`. `keys` are those of the lanes. Without `STORES` only the
-/// chaining values come out: a CBC-MAC.
+/// `LANES` lanes in `COUNT` registers of `V`. `keys` are those of the lanes.
 ///
 /// # Safety
 /// As [`super::Kernels::cbc_encrypt`], with exactly `LANES` lanes, `COUNT` the fewest registers that
 /// hold them, and the instructions of `V` enabled in the caller.
 #[inline(always)]
 pub(super) unsafe fn body<
+    C: Chaining,
     V: PairVector,
     const LANES: usize,
     const COUNT: usize,
-    const STORES: bool,
     K: RoundKeys<V>,
 >(
     lanes: &mut [Lane],
@@ -60,9 +59,9 @@ pub(super) unsafe fn body<
             let mut done = [even, odd];
             loop {
                 keys.refresh();
-                enter(&mut state, &even, &keys);
+                enter(&mut state, C::before(&even), &keys);
                 rounds_of(&mut state, &keys, 1..HELD + 1);
-                if STORES && k > 0 {
+                if C::STORES && k > 0 {
                     put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
                     if let Some(log) = log
                         && seeded(Bug::FenceRemoved)
@@ -76,9 +75,10 @@ pub(super) unsafe fn body<
                     log.commit(k);
                 }
                 rounds_of(&mut state, &keys, HELD + 1..10);
-                finish(&mut state, &keys, rounds);
+                finish(&mut state, &keys, rounds, C::after(&even));
                 done[0] = state;
-                enter(&mut state, &odd, &keys);
+                enter(&mut state, C::before(&odd), &keys);
+                let input = odd;
                 // The last time the same pair again, into the slot where it is already: for nobody, but
                 // without a branch between the rounds.
                 let more = len - offset >= 2 * STEP;
@@ -90,7 +90,7 @@ pub(super) unsafe fn body<
                 }
                 [even, odd] = take::<V, LANES, COUNT>(&src, next, log, step);
                 rounds_of(&mut state, &keys, 1..10);
-                finish(&mut state, &keys, rounds);
+                finish(&mut state, &keys, rounds, C::after(&input));
                 done[1] = state;
                 offset += STEP;
                 k += 1;
@@ -98,7 +98,7 @@ pub(super) unsafe fn body<
                     break;
                 }
             }
-            if STORES {
+            if C::STORES {
                 put::<V, LANES, COUNT>(&done, &dst, offset - STEP);
             }
             if let Some(log) = log
@@ -120,8 +120,8 @@ pub(super) unsafe fn body<
                 }
                 log.commit(k);
             }
-            encrypt(&mut state, &input, &keys, rounds);
-            if STORES {
+            encrypt::<C, V, COUNT>(&mut state, &input, &keys, rounds);
+            if C::STORES {
                 scatter_group::<V, LANES, COUNT>(&state, &dst, 0, offset);
             }
         }

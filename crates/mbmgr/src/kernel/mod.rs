@@ -201,9 +201,10 @@ impl Kernels {
         }
     }
 
-    /// The least that [`Kernels::cbc_encrypt_step`] gives for any lanes.
+    /// Bytes that one step of [`Kernels::cfb_encrypt`] covers of each lane, and the least that
+    /// [`Kernels::cbc_encrypt_step`] gives for any lanes.
     #[inline]
-    pub(crate) fn cbc_encrypt_least_step(self) -> usize {
+    pub(crate) fn least_step(self) -> usize {
         match self.backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Vaes512 => cbc_512::LEAST_STEP,
@@ -240,6 +241,35 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86::vaes512::cbc_encrypt(lanes, keys, rounds, len, log),
                 _ => portable::cbc_encrypt(lanes, keys, rounds, len, log),
+            }
+        }
+    }
+
+    /// AES-CFB encrypt with segments of a block: every lane advances by `len` bytes, a multiple of a
+    /// block. With a log as [`Kernels::cbc_encrypt`], in steps of [`Kernels::least_step`].
+    ///
+    /// # Safety
+    /// As [`Kernels::cbc_encrypt`].
+    pub(crate) unsafe fn cfb_encrypt(
+        self,
+        lanes: &mut [Lane],
+        keys: &LaneKeys,
+        rounds: u32,
+        len: usize,
+        log: Option<&Log<'_>>,
+    ) {
+        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
+        debug_assert!(len.is_multiple_of(BLOCK));
+        // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
+        unsafe {
+            match self.backend {
+                #[cfg(target_arch = "x86_64")]
+                Backend::AesNi => x86::aes_ni::cfb_encrypt(lanes, keys, rounds, len, log),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes256 => x86::vaes256::cfb_encrypt(lanes, keys, rounds, len, log),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes512 => x86::vaes512::cfb_encrypt(lanes, keys, rounds, len, log),
+                _ => portable::cfb_encrypt(lanes, keys, rounds, len, log),
             }
         }
     }

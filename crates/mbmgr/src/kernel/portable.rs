@@ -93,6 +93,43 @@ pub(super) unsafe fn cbc_encrypt(
     len: usize,
     log: Option<&Log<'_>>,
 ) {
+    let block = |cipher: &Cipher, chain: &mut [u8; BLOCK], input: &[u8; BLOCK]| {
+        xor(chain, input);
+        cipher.encrypt(chain);
+    };
+    // SAFETY: the caller's duties.
+    unsafe { encrypt_lanes(lanes, keys, rounds, len, log, block) }
+}
+
+/// # Safety
+/// As [`super::Kernels::cfb_encrypt`].
+pub(super) unsafe fn cfb_encrypt(
+    lanes: &mut [Lane],
+    keys: &LaneKeys,
+    rounds: u32,
+    len: usize,
+    log: Option<&Log<'_>>,
+) {
+    let block = |cipher: &Cipher, chain: &mut [u8; BLOCK], input: &[u8; BLOCK]| {
+        cipher.encrypt(chain);
+        xor(chain, input);
+    };
+    // SAFETY: the caller's duties.
+    unsafe { encrypt_lanes(lanes, keys, rounds, len, log, block) }
+}
+
+/// A mode that chains blocks: `block` makes a ciphertext block of the one before it and an input.
+///
+/// # Safety
+/// As [`super::Kernels::cbc_encrypt`].
+unsafe fn encrypt_lanes(
+    lanes: &mut [Lane],
+    keys: &LaneKeys,
+    rounds: u32,
+    len: usize,
+    log: Option<&Log<'_>>,
+    block: impl Fn(&Cipher, &mut [u8; BLOCK], &[u8; BLOCK]),
+) {
     let ciphers: Vec<Cipher> = (0..lanes.len())
         .map(|lane| Cipher::new(&keys.keys[0][lane], &keys.keys[1][lane], rounds))
         .collect();
@@ -112,8 +149,7 @@ pub(super) unsafe fn cbc_encrypt(
         for (lane, cipher) in lanes.iter_mut().zip(&ciphers) {
             // SAFETY: `offset < len`, so the block is readable.
             let input = unsafe { lane.src.add(offset).cast::<[u8; BLOCK]>().read() };
-            xor(&mut lane.chain, &input);
-            cipher.encrypt(&mut lane.chain);
+            block(cipher, &mut lane.chain, &input);
             // SAFETY: `offset < len`, so the block is writable.
             unsafe { lane.dst.add(offset).cast::<[u8; BLOCK]>().write(lane.chain) };
         }

@@ -1,5 +1,5 @@
-//! Where a CBC encrypt body takes its round keys from: each lane its own, from memory, or all lanes
-//! the same, from registers. Called by `cbc_encrypt`, `cbc_pairs` and
+//! The rounds of a chained AES block, and where a body takes its round keys from: each lane its own, from
+//! memory, or all lanes the same, from registers. Called by `cbc_encrypt`, `cbc_pairs` and
 //! `cbc_lines`. Nothing here survives a crash.
 //!
 //! It matters because one load of 64 bytes starts every cycle, and so does one AES instruction: keys
@@ -11,6 +11,45 @@ use core::ops::Range;
 use super::block::{BlockVector, opaque};
 use super::schedule::ROUND_KEYS;
 use super::{BLOCK, LaneKeys, MAX_LANES};
+
+/// A mode of AES that chains blocks: where it adds its input, and whether its blocks are stored.
+pub(super) trait Chaining {
+    /// Without, only the chaining values come out.
+    const STORES: bool;
+    /// The input is added after the rounds, not before.
+    const FEEDBACK: bool;
+
+    /// What is added before the rounds.
+    #[inline(always)]
+    fn before<T>(input: &T) -> Option<&T> {
+        (!Self::FEEDBACK).then_some(input)
+    }
+    /// What is added after them.
+    #[inline(always)]
+    fn after<T>(input: &T) -> Option<&T> {
+        Self::FEEDBACK.then_some(input)
+    }
+}
+
+/// Cipher block chaining (NIST SP 800-38A, 6.2).
+pub(super) struct Cbc;
+/// The same, of which only the chaining values are kept.
+pub(super) struct CbcMac;
+/// Cipher feedback with segments of a block (6.3).
+pub(super) struct Cfb;
+
+impl Chaining for Cbc {
+    const STORES: bool = true;
+    const FEEDBACK: bool = false;
+}
+impl Chaining for CbcMac {
+    const STORES: bool = false;
+    const FEEDBACK: bool = false;
+}
+impl Chaining for Cfb {
+    const STORES: bool = true;
+    const FEEDBACK: bool = true;
+}
 
 /// Round keys of the lanes of up to four registers. The first duty of every method: the instructions
 /// of `V` are enabled in the caller.
@@ -99,28 +138,34 @@ impl<V: BlockVector> RoundKeys<V> for Shared<V> {
     fn refresh(&mut self) {}
 }
 
-/// Chains the input in, and adds the first round key.
+/// Chains the input in, where there is one, and adds the first round key.
 ///
 /// # Safety
 /// The instructions of `V` are enabled in the caller.
 #[inline(always)]
 pub(super) unsafe fn enter<V: BlockVector, const COUNT: usize>(
     state: &mut [V; COUNT],
-    input: &[V; COUNT],
+    input: Option<&[V; COUNT]>,
     keys: &impl RoundKeys<V>,
 ) {
-    for (r, (state, input)) in state.iter_mut().zip(input).enumerate() {
+    for (r, state) in state.iter_mut().enumerate() {
         // SAFETY: the caller's duty.
-        unsafe { *state = state.xor3(*input, keys.key(0, r)).pin() };
+        unsafe {
+            let key = keys.key(0, r);
+            *state = match input {
+                Some(input) => state.xor3(input[r], key).pin(),
+                None => state.xor(key).pin(),
+            };
+        }
     }
 }
 
-/// All rounds of a block.
+/// All rounds of a block, which takes its input as `C` says.
 ///
 /// # Safety
 /// As [`enter`].
 #[inline(always)]
-pub(super) unsafe fn encrypt<V: BlockVector, const COUNT: usize>(
+pub(super) unsafe fn encrypt<C: Chaining, V: BlockVector, const COUNT: usize>(
     state: &mut [V; COUNT],
     input: &[V; COUNT],
     keys: &impl RoundKeys<V>,
@@ -128,9 +173,9 @@ pub(super) unsafe fn encrypt<V: BlockVector, const COUNT: usize>(
 ) {
     // SAFETY: the caller's duty.
     unsafe {
-        enter(state, input, keys);
+        enter(state, C::before(input), keys);
         rounds_of(state, keys, 1..10);
-        finish(state, keys, rounds);
+        finish(state, keys, rounds, C::after(input));
     }
 }
 
@@ -152,7 +197,7 @@ pub(super) unsafe fn rounds_of<V: BlockVector, const COUNT: usize>(
     }
 }
 
-/// The rounds from the tenth on.
+/// The rounds from the tenth on; an input is added to their result.
 ///
 /// # Safety
 /// As [`enter`].
@@ -161,6 +206,7 @@ pub(super) unsafe fn finish<V: BlockVector, const COUNT: usize>(
     state: &mut [V; COUNT],
     keys: &impl RoundKeys<V>,
     rounds: u32,
+    input: Option<&[V; COUNT]>,
 ) {
     // Whatever `rounds` is, no round key behind the last is read.
     let mut last = 10;
@@ -175,7 +221,10 @@ pub(super) unsafe fn finish<V: BlockVector, const COUNT: usize>(
             }
         }
         for (r, state) in state.iter_mut().enumerate() {
-            *state = state.encrypt_last(keys.key(last, r)).pin();
+            let key = keys.key(last, r);
+            // To the key, off the chain's way.
+            let key = input.map_or(key, |input| key.xor(input[r]));
+            *state = state.encrypt_last(key).pin();
         }
     }
 }

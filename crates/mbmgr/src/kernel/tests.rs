@@ -18,7 +18,10 @@ mod published;
 
 use gcm::{gcm_counter_wraps, gcm_matches_oracle, ghash_matches_oracle};
 
-use cbc_lanes::{cbc_encrypt_log_holds_inputs, cbc_encrypt_matches_oracle, cbc_mac_matches_oracle};
+use cbc_lanes::{
+    cbc_encrypt_matches_oracle, cbc_mac_matches_oracle, cfb_encrypt_matches_oracle,
+    log_of_lanes_holds_inputs,
+};
 
 /// Bytes that differ from place to place and from seed to seed.
 fn bytes(len: usize, seed: u64) -> Vec<u8> {
@@ -75,6 +78,24 @@ fn cbc_encrypted(key: &[u8], iv: &[u8; 16], data: &[u8]) -> Vec<u8> {
         _ => by!(aes::Aes256),
     };
     encrypted.expect("whole blocks");
+    out
+}
+
+/// As `cbc_encrypted`, in cipher feedback.
+fn cfb_encrypted(key: &[u8], iv: &[u8; 16], data: &[u8]) -> Vec<u8> {
+    let mut out = data.to_vec();
+    macro_rules! by {
+        ($aes:ty) => {
+            cfb_mode::Encryptor::<$aes>::new_from_slices(key, iv)
+                .expect("lengths fit")
+                .encrypt(&mut out)
+        };
+    }
+    match key.len() {
+        16 => by!(aes::Aes128),
+        24 => by!(aes::Aes192),
+        _ => by!(aes::Aes256),
+    }
     out
 }
 
@@ -312,7 +333,8 @@ macro_rules! mount_all {
 
 mount_all!([
     cbc_encrypt_matches_oracle
-    cbc_encrypt_log_holds_inputs
+    cfb_encrypt_matches_oracle
+    log_of_lanes_holds_inputs
     cbc_mac_matches_oracle
     cbc_decrypt_matches_oracle
     ctr_matches_oracle

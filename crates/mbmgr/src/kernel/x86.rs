@@ -84,15 +84,16 @@ fn is_zen_3_or_4() -> bool {
     })
 }
 
-/// The instance of `$entry` for the number of lanes: a partial set runs at its own width.
+/// The instance of `run_lanes` for the number of lanes: a partial set runs at its own width.
 macro_rules! by_lanes {
-    ($vector:ty, $entry:ident, $lanes:ident, $arguments:tt) => {
-        by_lanes!(@ $vector, $entry, $lanes, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    ($vector:ty, $chaining:ty, $lanes:ident, $arguments:tt) => {
+        by_lanes!(@ $vector, $chaining, $lanes, $arguments, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
     };
-    (@ $vector:ty, $entry:ident, $lanes:ident, $arguments:tt, $($count:literal)*) => {
+    (@ $vector:ty, $chaining:ty, $lanes:ident, $arguments:tt, $($count:literal)*) => {
         match $lanes.len() {
             $($count => {
-                $entry::<
+                run_lanes::<
+                    $chaining,
                     $count,
                     { group($count, <$vector>::BLOCKS, <$vector>::WIDTH, 0) },
                     { group($count, <$vector>::BLOCKS, <$vector>::WIDTH, 1) },
@@ -110,11 +111,12 @@ const fn group(lanes: usize, blocks: usize, width: usize, index: usize) -> usize
     if index == 0 { first } else { registers - first }
 }
 
-/// The entry of CBC encrypt of one backend: registers of `$vector`, instructions `$features`.
+/// The entries of CBC and CFB encrypt of one backend: registers of `$vector`, instructions `$features`.
 macro_rules! lane_entry {
     ($features:literal, $vector:ty) => {
         use super::group;
         use crate::kernel::block::BlockVector;
+        use crate::kernel::round_keys::{Cbc, CbcMac, Cfb, Chaining};
         use crate::kernel::{Lane, LaneKeys, cbc_encrypt};
 
         /// # Safety
@@ -128,7 +130,21 @@ macro_rules! lane_entry {
             log: Option<&Log<'_>>,
         ) {
             // SAFETY: the caller's duties.
-            unsafe { by_lanes!($vector, run_lanes, lanes, (lanes, keys, rounds, len, log)) }
+            unsafe { by_lanes!($vector, Cbc, lanes, (lanes, keys, rounds, len, log)) }
+        }
+
+        /// # Safety
+        /// As `Kernels::cfb_encrypt`, with the instructions of this backend.
+        #[inline]
+        pub(in crate::kernel) unsafe fn cfb_encrypt(
+            lanes: &mut [Lane],
+            keys: &LaneKeys,
+            rounds: u32,
+            len: usize,
+            log: Option<&Log<'_>>,
+        ) {
+            // SAFETY: the caller's duties.
+            unsafe { by_lanes!($vector, Cfb, lanes, (lanes, keys, rounds, len, log)) }
         }
 
         /// # Safety
@@ -141,30 +157,18 @@ macro_rules! lane_entry {
             len: usize,
         ) {
             // SAFETY: the caller's duties.
-            unsafe { by_lanes!($vector, mac_lanes, lanes, (lanes, keys, rounds, len)) }
-        }
-
-        /// # Safety
-        /// As `cbc_mac`, with `LANES` lanes.
-        #[target_feature(enable = $features)]
-        unsafe fn mac_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
-            lanes: &mut [Lane],
-            keys: &LaneKeys,
-            rounds: u32,
-            len: usize,
-        ) {
-            // SAFETY: the caller's duties.
-            unsafe {
-                cbc_encrypt::body::<$vector, LANES, LOW, HIGH, false>(
-                    lanes, keys, rounds, len, None,
-                );
-            }
+            unsafe { by_lanes!($vector, CbcMac, lanes, (lanes, keys, rounds, len, None)) }
         }
 
         /// # Safety
         /// As `cbc_encrypt`, with `LANES` lanes.
         #[target_feature(enable = $features)]
-        unsafe fn run_lanes<const LANES: usize, const LOW: usize, const HIGH: usize>(
+        unsafe fn run_lanes<
+            C: Chaining,
+            const LANES: usize,
+            const LOW: usize,
+            const HIGH: usize,
+        >(
             lanes: &mut [Lane],
             keys: &LaneKeys,
             rounds: u32,
@@ -173,12 +177,12 @@ macro_rules! lane_entry {
         ) {
             // SAFETY: the caller's duties. A body each with and without the log.
             unsafe {
-                if log.is_some() {
-                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH, true>(
+                if C::STORES && log.is_some() {
+                    cbc_encrypt::body::<C, $vector, LANES, LOW, HIGH>(
                         lanes, keys, rounds, len, log,
                     );
                 } else {
-                    cbc_encrypt::body::<$vector, LANES, LOW, HIGH, true>(
+                    cbc_encrypt::body::<C, $vector, LANES, LOW, HIGH>(
                         lanes, keys, rounds, len, None,
                     );
                 }
@@ -325,7 +329,7 @@ pub(super) mod vaes256 {
 }
 
 pub(super) mod vaes512 {
-    pub(in crate::kernel) use crate::kernel::cbc_512::{cbc_encrypt, cbc_mac};
+    pub(in crate::kernel) use crate::kernel::cbc_512::{cbc_encrypt, cbc_mac, cfb_encrypt};
 
     wide_entries!("aes,avx512f,avx512bw,avx512dq,avx512vl,vaes", __m512i);
     gcm_entries!("aes,avx512f,avx512bw,avx512dq,avx512vl,vaes,pclmulqdq,vpclmulqdq", __m512i);

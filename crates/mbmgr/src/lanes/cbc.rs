@@ -1,4 +1,5 @@
-//! A lane group of AES-CBC encryption: every lane a job, the kernel advances them side by side.
+//! A lane group of AES-CBC or AES-CFB encryption: every lane a job, the kernel advances them side by side.
+//! Bytes that fill no block, as AES-DOCSIS and AES-CFB have them, are a run of their own, in `rest`.
 //!
 //! A run would end where the shortest job does, and jobs of many lengths would make many short runs. So a
 //! run whose steps all fit into the log goes on to the longest job that ends within it: a lane that ends
@@ -10,11 +11,13 @@ use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
 use crate::journal::{self, Shape};
-use crate::kernel::{Kernels, Lane, LaneKeys, MAX_LANES};
+use crate::kernel::{BLOCK, Kernels, Lane, MAX_LANES};
 use crate::keys::KeyId;
 use crate::layout::LOG_SLOTS;
 use crate::region::Region;
 
+use super::columns::Columns;
+use super::rest::{self, Due, Rest};
 use super::{Entry, Hall, States, store_progress};
 
 /// What the kernel does not need to know of a lane.
@@ -35,11 +38,14 @@ struct Scratch([[u8; SCRATCH]; MAX_LANES]);
 
 /// Lanes 0..used hold jobs; there are no gaps.
 pub(super) struct CbcGroup {
+    /// Cipher feedback instead of cipher block chaining.
+    is_cfb: bool,
     rounds: u32,
     capacity: usize,
     used: usize,
     any_in_place: bool,
-    /// Bytes to go of each lane; 0 where there is none. And the least and most of the lanes in use.
+    /// Bytes to go of each lane in whole blocks; 0 where there is none. And the least and most of the
+    /// lanes in use.
     left: [u32; MAX_LANES],
     least_left: u32,
     most_left: u32,
@@ -47,10 +53,11 @@ pub(super) struct CbcGroup {
     one_key: bool,
     lanes: [Lane; MAX_LANES],
     tickets: [Ticket; MAX_LANES],
-    keys: LaneKeys,
+    /// What follows each lane's whole blocks; nothing of it counts unless some lane may have something.
+    rests: [Rest; MAX_LANES],
+    any_rest: bool,
+    columns: Columns,
     scratch: Scratch,
-    /// Whose round keys stand in a lane's column of `keys`; the lane's job uses that key.
-    key_of: [Option<KeyId>; MAX_LANES],
 }
 
 // SAFETY: the lanes' pointers lead into the segment that the manager around this group keeps mapped;
@@ -58,9 +65,11 @@ pub(super) struct CbcGroup {
 unsafe impl Send for CbcGroup {}
 
 impl CbcGroup {
-    pub(super) fn new(rounds: u32, capacity: usize) -> CbcGroup {
+    /// A group for keys of so many rounds.
+    pub(super) fn new(rounds: u32, is_cfb: bool, capacity: usize) -> CbcGroup {
         let idle = Lane { src: ptr::null(), dst: ptr::null_mut(), chain: [0; 16] };
         CbcGroup {
+            is_cfb,
             rounds,
             capacity,
             used: 0,
@@ -71,22 +80,37 @@ impl CbcGroup {
             one_key: true,
             lanes: [idle; MAX_LANES],
             tickets: [Ticket::default(); MAX_LANES],
-            keys: LaneKeys::new(),
+            rests: [Rest::NONE; MAX_LANES],
+            any_rest: false,
+            columns: Columns::new(),
             scratch: Scratch([[0; SCRATCH]; MAX_LANES]),
-            key_of: [None; MAX_LANES],
         }
     }
 
-    /// Puts a job into the next lane; true if that was the last free one.
+    /// Puts a job into the next lane, or ends one that has less than a block to go; true if that was the
+    /// last free lane.
+    #[inline]
+    pub(super) fn push_or_end(
+        &mut self,
+        kernels: Kernels,
+        hall: Hall<'_>,
+        states: &mut States,
+        entry: &Entry<'_>,
+    ) -> bool {
+        if entry.job.len - entry.progress < BLOCK as u64 {
+            rest::run_alone(kernels, hall, states, entry);
+            return false;
+        }
+        self.push(hall, entry)
+    }
+
+    /// Puts a job with at least a block to go into the next lane; true if that was the last free one.
     #[inline(always)]
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
-        if self.key_of[lane] != job.key {
-            self.keys.set(lane, hall.keys.schedules(entry.plan.key_index).0);
-            self.key_of[lane] = job.key;
-        }
+        self.columns.set(lane, job.key, || hall.keys.schedules(entry.plan.key_index).0);
         #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
-        let (len, done) = (job.len as u32, entry.progress as u32);
+        let (len, done, block) = (job.len as u32, entry.progress as u32, BLOCK as u32);
         let src = hall.region.address(job.src).as_ptr().wrapping_add(done as usize);
         let dst = hall.region.address(job.dst).as_ptr().wrapping_add(done as usize);
         // As one number: the compiler takes an array of two origins apart, byte by byte.
@@ -99,9 +123,13 @@ impl CbcGroup {
         };
         self.lanes[lane] = Lane { src, dst, chain: chain.to_ne_bytes() };
         let in_place = job.src == job.dst;
-        let left = len - done;
+        let rest = len % block;
+        let left = len - done - rest;
+        if self.any_rest || rest > 0 {
+            self.put_rest(lane, Rest::of(src, dst, left, rest));
+        }
         self.any_in_place |= in_place;
-        self.one_key &= self.key_of[0] == job.key;
+        self.one_key &= self.columns.has_first(lane);
         self.left[lane] = left;
         self.least_left = self.least_left.min(left);
         self.most_left = self.most_left.max(left);
@@ -122,7 +150,10 @@ impl CbcGroup {
                 let index = region.index32(ticket.position);
                 journal::record_lane(region.journal(), lane, index, ticket.base);
             }
-            let step = kernels.cbc_encrypt_step(lanes);
+            let step = match self.is_cfb {
+                false => kernels.cbc_encrypt_step(lanes),
+                true => kernels.least_step(),
+            };
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "at most 16 lanes, a step of a slot, a few slots"
@@ -131,12 +162,17 @@ impl CbcGroup {
             let redo = if apart { all } else { 1 };
             journal::begin(region.journal(), Shape { total, step_bytes, lanes, redo })
         });
-        self.keys.set_shared(self.one_key);
+        let (keys, rounds) = (self.columns.for_run(self.one_key), self.rounds);
         // SAFETY: `Job::check` found the `left` bytes at each lane's `src` and `dst` in the arena,
         // which the region keeps mapped, the same or disjoint; `len` is at most that, or `stage` has
         // put a scratch of at least `len` bytes in their place. `push` set the key column of each lane
         // to a schedule of this group's `rounds`.
-        unsafe { kernels.cbc_encrypt(lanes, &self.keys, self.rounds, len, log.as_ref()) };
+        unsafe {
+            match self.is_cfb {
+                false => kernels.cbc_encrypt(lanes, keys, rounds, len, log.as_ref()),
+                true => kernels.cfb_encrypt(lanes, keys, rounds, len, log.as_ref()),
+            }
+        }
         if log.is_some() && seeded(Bug::JournalEndsEarly) {
             journal::end(region.journal());
         }
@@ -147,13 +183,41 @@ impl CbcGroup {
         if log.is_some() {
             journal::end(region.journal());
         }
+        if self.any_rest {
+            self.end_rests(kernels, region, states);
+        }
         self.close_gaps();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_rest(&mut self, lane: usize, rest: Rest) {
+        if !self.any_rest {
+            (self.rests, self.any_rest) = ([Rest::NONE; MAX_LANES], true);
+        }
+        self.rests[lane] = rest;
+    }
+
+    /// Ends the jobs whose whole blocks are complete and that have a rest.
+    #[cold]
+    #[inline(never)]
+    fn end_rests(&mut self, kernels: Kernels, region: &Region, states: &mut States) {
+        let mut due = [None; MAX_LANES];
+        for (lane, due) in due.iter_mut().enumerate().take(self.used) {
+            let (rest, Ticket { position, base, in_place }) =
+                (self.rests[lane], self.tickets[lane]);
+            if self.left[lane] == 0 && !rest.is_none() {
+                *due = Some(Due { rest, position, base, in_place });
+            }
+        }
+        let keys = self.columns.for_run(self.one_key);
+        rest::run(kernels, region, states, (keys, self.rounds), &due[..self.used]);
     }
 
     /// Bytes of the next run: what the shortest job has left, or a little more where others end soon
     /// after it.
     fn reach(&self, kernels: Kernels) -> u32 {
-        let most = kernels.cbc_encrypt_least_step() * LOG_SLOTS;
+        let most = kernels.least_step() * LOG_SLOTS;
         #[expect(clippy::cast_possible_truncation, reason = "a constant of 128")]
         let most = if most < SCRATCH { most } else { SCRATCH } as u32;
         if self.least_left == self.most_left || self.least_left >= most {
@@ -196,10 +260,15 @@ impl CbcGroup {
     fn advance(&mut self, region: &Region, states: &mut States, total: u32) {
         (self.any_in_place, self.least_left, self.most_left) = (false, u32::MAX, 0);
         let lanes = self.lanes[..self.used].iter_mut().zip(&mut self.tickets);
-        for ((lane, ticket), left) in lanes.zip(&mut self.left) {
+        for ((index, (lane, ticket)), left) in lanes.enumerate().zip(&mut self.left) {
             if *left <= total {
+                if self.any_rest && !self.rests[index].is_none() {
+                    ticket.base += *left;
+                    store_progress(region, ticket.position, u64::from(ticket.base));
+                } else {
+                    states.done(region, ticket.position);
+                }
                 *left = 0;
-                states.done(region, ticket.position);
                 continue;
             }
             *left -= total;
@@ -218,7 +287,7 @@ impl CbcGroup {
     #[inline(always)]
     fn close_gaps(&mut self) {
         if self.most_left == 0 {
-            self.used = 0;
+            (self.used, self.any_rest) = (0, false);
             return;
         }
         let mut lane = 0;
@@ -232,30 +301,24 @@ impl CbcGroup {
             if lane != last {
                 self.lanes[lane] = self.lanes[last];
                 self.tickets[lane] = self.tickets[last];
-                self.left.swap(lane, last);
-                if self.key_of[lane] != self.key_of[last] {
-                    self.keys.swap(lane, last);
-                    self.key_of.swap(lane, last);
+                if self.any_rest {
+                    self.rests[lane] = self.rests[last];
                 }
+                self.left.swap(lane, last);
+                self.columns.swap(lane, last);
             }
         }
-        let keys = &self.key_of[..self.used];
-        self.one_key = self.one_key || keys.iter().all(|key| *key == keys[0]);
+        self.one_key = self.one_key || self.columns.is_one_key(self.used);
     }
 
     /// How many lanes' jobs use a key.
     pub(super) fn jobs_with_key(&self, key: KeyId) -> usize {
-        self.key_of[..self.used].iter().filter(|of| **of == Some(key)).count()
+        self.columns.count(self.used, key)
     }
 
     /// Zeroizes the columns of a key.
     pub(super) fn forget_key(&mut self, key: KeyId) {
-        for lane in 0..MAX_LANES {
-            if self.key_of[lane] == Some(key) {
-                self.keys.clear(lane);
-                self.key_of[lane] = None;
-            }
-        }
+        self.columns.forget(key);
     }
 }
 
@@ -267,5 +330,5 @@ impl CbcGroup {
 #[inline(never)]
 unsafe fn block_before(dst: *mut u8) -> u128 {
     // SAFETY: the caller's duty.
-    u128::from_ne_bytes(unsafe { dst.cast_const().sub(16).cast::<[u8; 16]>().read_volatile() })
+    u128::from_ne_bytes(unsafe { rest::block_before(dst) })
 }

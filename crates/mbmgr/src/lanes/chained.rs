@@ -54,7 +54,7 @@ impl Links {
             self.links.len() - 1
         });
         self.links[index] = Some(link);
-        // Every job in here waits in one of 5 groups of 16 lanes, or is on its way there.
+        // Every job in here waits in a lane of a group, of which there are few, or is on its way there.
         u16::try_from(index + 1).expect("no more jobs than lanes")
     }
 

@@ -12,10 +12,11 @@ use std::ptr;
 use zeroize::Zeroize;
 
 use crate::cipher::tag_of;
-use crate::kernel::{BLOCK, Kernels, Lane, LaneKeys, MAX_LANES};
+use crate::kernel::{BLOCK, Kernels, Lane, MAX_LANES};
 use crate::keys::KeyId;
 use crate::region::Region;
 
+use super::columns::Columns;
 use super::{Entry, Hall, States};
 
 /// What the kernel does not need to know of a lane.
@@ -41,9 +42,7 @@ pub(super) struct MacGroup {
     used: usize,
     lanes: [Lane; MAX_LANES],
     tickets: [Ticket; MAX_LANES],
-    keys: LaneKeys,
-    /// Whose round keys stand in a lane's column of `keys`; the lane's job uses that key.
-    key_of: [Option<KeyId>; MAX_LANES],
+    columns: Columns,
 }
 
 // SAFETY: the pointers lead into the segment that the manager around this group keeps mapped; nothing
@@ -79,8 +78,7 @@ impl MacGroup {
             used: 0,
             lanes: [idle; MAX_LANES],
             tickets: [ticket; MAX_LANES],
-            keys: LaneKeys::new(),
-            key_of: [None; MAX_LANES],
+            columns: Columns::new(),
         }
     }
 
@@ -88,10 +86,7 @@ impl MacGroup {
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
         let (schedule, last) = hall.keys.mac(entry.plan.key_index, self.is_xcbc);
-        if self.key_of[lane] != job.key {
-            self.keys.set(lane, schedule);
-            self.key_of[lane] = job.key;
-        }
+        self.columns.set(lane, job.key, || schedule);
         let src = hall.region.address(job.src).as_ptr().cast_const();
         #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]
         let len = job.len as usize;
@@ -129,10 +124,9 @@ impl MacGroup {
     /// Advances all lanes until at least one job ends.
     pub(super) fn run(&mut self, kernels: Kernels, region: &Region, states: &mut States) {
         let before = self.used;
-        let one_key = self.key_of[..before].iter().all(|key| *key == self.key_of[0]);
-        self.keys.set_shared(one_key);
+        let one_key = self.columns.is_one_key(before);
         while self.used > 0 && self.used == before {
-            self.advance(kernels);
+            self.advance(kernels, one_key);
             // From the last lane down: where all end together, none has to be moved.
             for lane in (0..before).rev() {
                 let ticket = &mut self.tickets[lane];
@@ -154,7 +148,7 @@ impl MacGroup {
     }
 
     /// Advances all lanes by the blocks that the nearest to its stage's end has left.
-    fn advance(&mut self, kernels: Kernels) {
+    fn advance(&mut self, kernels: Kernels, one_key: bool) {
         let tickets = &mut self.tickets[..self.used];
         let lanes = &mut self.lanes[..self.used];
         for (lane, ticket) in lanes.iter_mut().zip(&*tickets) {
@@ -163,10 +157,11 @@ impl MacGroup {
             }
         }
         let blocks = tickets.iter().map(|ticket| ticket.left).min().unwrap_or(0);
+        let keys = self.columns.for_run(one_key);
         // SAFETY: each lane's pointer leads to `left` blocks: of the source, which `Job::check` found in
         // the arena, or the one of the ticket. `push` set the key column of each lane to a schedule of
         // this group's `rounds`.
-        unsafe { kernels.cbc_mac(lanes, &self.keys, self.rounds, blocks * BLOCK) };
+        unsafe { kernels.cbc_mac(lanes, keys, self.rounds, blocks * BLOCK) };
         for (lane, ticket) in lanes.iter_mut().zip(tickets) {
             ticket.left -= blocks;
             lane.src = lane.src.wrapping_add(blocks * BLOCK);
@@ -192,25 +187,17 @@ impl MacGroup {
         if lane != last {
             self.lanes.swap(lane, last);
             self.tickets.swap(lane, last);
-            if self.key_of[lane] != self.key_of[last] {
-                self.keys.swap(lane, last);
-                self.key_of.swap(lane, last);
-            }
+            self.columns.swap(lane, last);
         }
     }
 
     /// How many lanes' jobs use a key.
     pub(super) fn jobs_with_key(&self, key: KeyId) -> usize {
-        self.key_of[..self.used].iter().filter(|of| **of == Some(key)).count()
+        self.columns.count(self.used, key)
     }
 
     /// Zeroizes the columns of a key.
     pub(super) fn forget_key(&mut self, key: KeyId) {
-        for (lane, of) in self.key_of.iter_mut().enumerate() {
-            if *of == Some(key) {
-                self.keys.clear(lane);
-                *of = None;
-            }
-        }
+        self.columns.forget(key);
     }
 }

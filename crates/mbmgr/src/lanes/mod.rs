@@ -2,10 +2,13 @@
 //! All of it is process-local. A crash loses it; the next owner fills it again from the ring.
 
 mod cbc;
+pub(crate) mod ccm;
 mod chained;
+mod columns;
 pub(crate) mod gcm;
 mod hash;
 mod mac;
+pub(crate) mod rest;
 pub(crate) mod single;
 mod wide;
 
@@ -18,12 +21,13 @@ use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::Result;
 use crate::job::{Failure, Job, JobStatus, Plan};
 use crate::kernel::Kernels;
-use crate::keys::{KeyId, KeyTable};
+use crate::keys::{KeyId, KeyKind, KeyTable};
 use crate::layout::{STATUS_DONE, STATUS_FAILED};
 use crate::region::{Region, commit32};
 use crate::table::Engine;
 
 use cbc::CbcGroup;
+use ccm::CcmGroup;
 use chained::Links;
 use hash::{HashGroup, Sha1, Sha256, Sha512};
 use mac::MacGroup;
@@ -44,12 +48,20 @@ pub(crate) enum Route {
     Chained,
 }
 
-/// A multi-buffer kernel's lanes.
+/// A multi-buffer kernel's lanes: those of AES one set for each length of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     Cbc128,
     Cbc192,
     Cbc256,
+    Docsis128,
+    Docsis256,
+    Cfb128,
+    Cfb192,
+    Cfb256,
+    Ccm128,
+    Ccm192,
+    Ccm256,
     Cmac128,
     Cmac192,
     Cmac256,
@@ -59,26 +71,59 @@ pub(crate) enum Group {
     Sha512,
 }
 
+impl Group {
+    /// Of the groups for 128, 192 and 256 bits, the one for the keys of an algorithm.
+    fn by_key(groups: [Group; 3], algorithm: Algorithm) -> Group {
+        match algorithm.row().key {
+            Some(KeyKind::Aes192) => groups[1],
+            Some(KeyKind::Aes256) => groups[2],
+            _ => groups[0],
+        }
+    }
+
+    pub(crate) fn is_cfb(self) -> bool {
+        matches!(self, Group::Cfb128 | Group::Cfb192 | Group::Cfb256)
+    }
+
+    /// Whether its jobs may end with a rest that fills no block.
+    pub(crate) fn has_rests(self) -> bool {
+        self.is_cfb() || matches!(self, Group::Docsis128 | Group::Docsis256)
+    }
+
+    /// Whether a run of several lanes changes messages, and these in whole blocks.
+    pub(crate) fn is_chain(self) -> bool {
+        self.has_rests() || matches!(self, Group::Cbc128 | Group::Cbc192 | Group::Cbc256)
+    }
+
+    pub(crate) fn is_ccm(self) -> bool {
+        matches!(self, Group::Ccm128 | Group::Ccm192 | Group::Ccm256)
+    }
+}
+
 impl Route {
     pub(crate) fn of(algorithm: Algorithm, direction: Direction) -> Route {
+        let by_key = |groups| Route::Lane(Group::by_key(groups, algorithm));
         match (&algorithm.row().engine, direction) {
-            (Engine::Cbc, Direction::Encrypt) => Route::Lane(match algorithm {
-                Algorithm::Aes192Cbc => Group::Cbc192,
-                Algorithm::Aes256Cbc => Group::Cbc256,
-                _ => Group::Cbc128,
-            }),
+            (Engine::Cbc, Direction::Encrypt) => {
+                by_key([Group::Cbc128, Group::Cbc192, Group::Cbc256])
+            }
+            (Engine::Docsis(_), Direction::Encrypt) => {
+                by_key([Group::Docsis128, Group::Docsis128, Group::Docsis256])
+            }
+            (Engine::Cfb(_), Direction::Encrypt) => {
+                by_key([Group::Cfb128, Group::Cfb192, Group::Cfb256])
+            }
             (Engine::Cbc | Engine::Ctr, _) => Route::Wide,
-            (Engine::CbcMac, _) => Route::Lane(match algorithm {
-                Algorithm::Aes192Cmac => Group::Cmac192,
-                Algorithm::Aes256Cmac => Group::Cmac256,
-                Algorithm::Aes128Xcbc => Group::Xcbc128,
-                _ => Group::Cmac128,
-            }),
+            (Engine::Ccm(_), _) => by_key([Group::Ccm128, Group::Ccm192, Group::Ccm256]),
+            (Engine::CbcMac, _) if algorithm == Algorithm::Aes128Xcbc => {
+                Route::Lane(Group::Xcbc128)
+            }
+            (Engine::CbcMac, _) => by_key([Group::Cmac128, Group::Cmac192, Group::Cmac256]),
             (Engine::Gcm(_), _) => Route::Gcm,
             (Engine::Sha1, _) => Route::Lane(Group::Sha1),
             (Engine::Sha256, _) => Route::Lane(Group::Sha256),
             (Engine::Sha512, _) => Route::Lane(Group::Sha512),
-            (Engine::Single(_), _) => {
+            (Engine::Single(_) | Engine::Docsis(_) | Engine::Cfb(_), _) => {
                 let journaled = matches!(algorithm.kind(), Kind::Cipher | Kind::Aead);
                 Route::Single { journaled }
             }
@@ -139,7 +184,11 @@ pub(crate) struct Hall<'a> {
 pub(crate) struct Lanes {
     kernels: Kernels,
     cbc: Secrets<CbcGroup>,
-    mac: Secrets<MacGroup>,
+    docsis: Secrets<CbcGroup>,
+    cfb: Secrets<CbcGroup>,
+    ccm: Secrets<CcmGroup>,
+    cmac: Secrets<MacGroup>,
+    xcbc: Secrets<MacGroup>,
     sha1: Secrets<HashGroup<Sha1>>,
     sha256: Secrets<HashGroup<Sha256>>,
     sha512: Secrets<HashGroup<Sha512>>,
@@ -192,12 +241,15 @@ impl Lanes {
     pub(crate) fn new(kernels: Kernels, region: &Region) -> Result<Lanes> {
         let lanes = region.config.lanes as usize;
         let rounds = [10, 12, 14];
-        let macs = [(10, false), (12, false), (14, false), (10, true)];
         let place = Place { state: State::Done, link: NO_LINK, user: 0 };
         Ok(Lanes {
             kernels,
-            cbc: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], lanes))?,
-            mac: Secrets::from_fn(macs.len(), |i| MacGroup::new(macs[i].0, macs[i].1, lanes))?,
+            cbc: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], false, lanes))?,
+            docsis: Secrets::from_fn(2, |i| CbcGroup::new(rounds[2 * i], false, lanes))?,
+            cfb: Secrets::from_fn(rounds.len(), |i| CbcGroup::new(rounds[i], true, lanes))?,
+            ccm: Secrets::from_fn(rounds.len(), |i| CcmGroup::new(rounds[i], lanes))?,
+            cmac: Secrets::from_fn(rounds.len(), |i| MacGroup::new(rounds[i], false, lanes))?,
+            xcbc: Secrets::from_fn(1, |_| MacGroup::new(rounds[0], true, lanes))?,
             sha1: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             sha256: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
             sha512: Secrets::from_fn(1, |_| HashGroup::new(lanes))?,
@@ -211,7 +263,11 @@ impl Lanes {
     /// Keeps what follows from keys from being swapped out.
     pub(crate) fn lock_memory(&self) -> Result<()> {
         self.cbc.lock()?;
-        self.mac.lock()?;
+        self.docsis.lock()?;
+        self.cfb.lock()?;
+        self.ccm.lock()?;
+        self.cmac.lock()?;
+        self.xcbc.lock()?;
         self.sha1.lock()?;
         self.sha256.lock()?;
         Ok(self.sha512.lock()?)
@@ -289,14 +345,23 @@ impl Lanes {
             }
         };
         self.states.places[hall.region.index(entry.position)].state = State::Waiting(group);
+        let (kernels, states) = (self.kernels, &mut self.states);
         let full = match group {
             Group::Cbc128 => self.cbc[0].push(hall, entry),
             Group::Cbc192 => self.cbc[1].push(hall, entry),
             Group::Cbc256 => self.cbc[2].push(hall, entry),
-            Group::Cmac128 => self.mac[0].push(hall, entry),
-            Group::Cmac192 => self.mac[1].push(hall, entry),
-            Group::Cmac256 => self.mac[2].push(hall, entry),
-            Group::Xcbc128 => self.mac[3].push(hall, entry),
+            Group::Docsis128 => self.docsis[0].push_or_end(kernels, hall, states, entry),
+            Group::Docsis256 => self.docsis[1].push_or_end(kernels, hall, states, entry),
+            Group::Cfb128 => self.cfb[0].push_or_end(kernels, hall, states, entry),
+            Group::Cfb192 => self.cfb[1].push_or_end(kernels, hall, states, entry),
+            Group::Cfb256 => self.cfb[2].push_or_end(kernels, hall, states, entry),
+            Group::Ccm128 => self.ccm[0].push_or_end(kernels, hall, states, entry),
+            Group::Ccm192 => self.ccm[1].push_or_end(kernels, hall, states, entry),
+            Group::Ccm256 => self.ccm[2].push_or_end(kernels, hall, states, entry),
+            Group::Cmac128 => self.cmac[0].push(hall, entry),
+            Group::Cmac192 => self.cmac[1].push(hall, entry),
+            Group::Cmac256 => self.cmac[2].push(hall, entry),
+            Group::Xcbc128 => self.xcbc[0].push(hall, entry),
             Group::Sha1 => self.sha1[0].push(hall, entry),
             Group::Sha256 => self.sha256[0].push(hall, entry),
             Group::Sha512 => self.sha512[0].push(hall, entry),
@@ -327,10 +392,18 @@ impl Lanes {
             Group::Cbc128 => self.cbc[0].run(kernels, hall.region, states),
             Group::Cbc192 => self.cbc[1].run(kernels, hall.region, states),
             Group::Cbc256 => self.cbc[2].run(kernels, hall.region, states),
-            Group::Cmac128 => self.mac[0].run(kernels, hall.region, states),
-            Group::Cmac192 => self.mac[1].run(kernels, hall.region, states),
-            Group::Cmac256 => self.mac[2].run(kernels, hall.region, states),
-            Group::Xcbc128 => self.mac[3].run(kernels, hall.region, states),
+            Group::Docsis128 => self.docsis[0].run(kernels, hall.region, states),
+            Group::Docsis256 => self.docsis[1].run(kernels, hall.region, states),
+            Group::Cfb128 => self.cfb[0].run(kernels, hall.region, states),
+            Group::Cfb192 => self.cfb[1].run(kernels, hall.region, states),
+            Group::Cfb256 => self.cfb[2].run(kernels, hall.region, states),
+            Group::Ccm128 => self.ccm[0].run(kernels, hall, states),
+            Group::Ccm192 => self.ccm[1].run(kernels, hall, states),
+            Group::Ccm256 => self.ccm[2].run(kernels, hall, states),
+            Group::Cmac128 => self.cmac[0].run(kernels, hall.region, states),
+            Group::Cmac192 => self.cmac[1].run(kernels, hall.region, states),
+            Group::Cmac256 => self.cmac[2].run(kernels, hall.region, states),
+            Group::Xcbc128 => self.xcbc[0].run(kernels, hall.region, states),
             Group::Sha1 => self.sha1[0].run(kernels, hall.region, states),
             Group::Sha256 => self.sha256[0].run(kernels, hall.region, states),
             Group::Sha512 => self.sha512[0].run(kernels, hall.region, states),
@@ -339,20 +412,27 @@ impl Lanes {
 
     /// How many jobs in lanes use a key: all accepted jobs that are not finished wait in one.
     pub(crate) fn jobs_with_key(&self, key: KeyId) -> u64 {
-        let cbc = self.cbc.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
+        let chains = self.cbc.iter().chain(self.docsis.iter()).chain(self.cfb.iter());
+        let chains = chains.map(|group| group.jobs_with_key(key)).sum::<usize>();
+        let ccm = self.ccm.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
         let hash = self.sha1[0].jobs_with_key(key)
             + self.sha256[0].jobs_with_key(key)
             + self.sha512[0].jobs_with_key(key);
-        let mac = self.mac.iter().map(|group| group.jobs_with_key(key)).sum::<usize>();
-        (cbc + mac + hash + self.states.links.jobs_with_key(key)) as u64
+        let macs = self.cmac.iter().chain(self.xcbc.iter());
+        let macs = macs.map(|group| group.jobs_with_key(key)).sum::<usize>();
+        (chains + ccm + macs + hash + self.states.links.jobs_with_key(key)) as u64
     }
 
     /// Drops what the lanes keep of a key that no job uses any more.
     pub(crate) fn forget_key(&mut self, key: KeyId) {
-        for group in self.cbc.iter_mut() {
+        let chains = self.cbc.iter_mut().chain(self.docsis.iter_mut());
+        for group in chains.chain(self.cfb.iter_mut()) {
             group.forget_key(key);
         }
-        for group in self.mac.iter_mut() {
+        for group in self.ccm.iter_mut() {
+            group.forget_key(key);
+        }
+        for group in self.cmac.iter_mut().chain(self.xcbc.iter_mut()) {
             group.forget_key(key);
         }
     }

@@ -1,8 +1,8 @@
-//! Claims on CBC encrypt: every body that a backend may choose, by the number of its lanes and by how
+//! Claims on CBC and CFB encrypt: every body that a backend may choose, by the number of its lanes and by how
 //! they stand to each other. Nothing here outlives the test.
 
 use super::super::{Kernels, Lane, LaneKeys, MAX_LANES};
-use super::{Memory, block, bytes, cbc_encrypted, schedules};
+use super::{Memory, block, bytes, cbc_encrypted, cfb_encrypted, schedules};
 use crate::journal::Log;
 use crate::layout::LOG_SLOTS;
 
@@ -50,8 +50,16 @@ fn flat(pages: &mut [Page]) -> &mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(pages.as_mut_ptr().cast(), len) }
 }
 
-/// Lanes of CBC encrypt, each with its own chaining value and data.
+/// The chaining under test.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Cbc,
+    Cfb,
+}
+
+/// Lanes, each with its own chaining value and data.
 struct Batch {
+    mode: Mode,
     standing: Standing,
     keys: Vec<Vec<u8>>,
     chains: Vec<[u8; 16]>,
@@ -61,7 +69,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(standing: Standing, count: usize, key_len: usize, len: usize) -> Batch {
+    fn new(mode: Mode, standing: Standing, count: usize, key_len: usize, len: usize) -> Batch {
         let seed = (count * 1000 + key_len) as u64;
         let key = |lane: usize| if standing.one_key { seed } else { seed + lane as u64 };
         let keys: Vec<_> = (0..count).map(|lane| bytes(key_len, key(lane))).collect();
@@ -74,6 +82,7 @@ impl Batch {
             rounds = encrypt.rounds;
         }
         Batch {
+            mode,
             standing,
             keys,
             chains: (0..count).map(|l| block(seed + 100 + l as u64)).collect(),
@@ -104,11 +113,20 @@ impl Batch {
         }
         let (keys, rounds) = (&self.lane_keys, self.rounds);
         // SAFETY: buffers of `len` bytes, disjoint from lane to lane; keys of `rounds` rounds.
-        unsafe { kernels.cbc_encrypt(&mut lanes, keys, rounds, len, log) };
+        unsafe {
+            match self.mode {
+                Mode::Cbc => kernels.cbc_encrypt(&mut lanes, keys, rounds, len, log),
+                Mode::Cfb => kernels.cfb_encrypt(&mut lanes, keys, rounds, len, log),
+            }
+        }
+        let oracle = match self.mode {
+            Mode::Cbc => cbc_encrypted,
+            Mode::Cfb => cfb_encrypted,
+        };
         for (l, lane) in lanes.iter().enumerate() {
-            let expected = cbc_encrypted(&self.keys[l], &self.chains[l], &self.data[l]);
-            let (count, standing) = (lanes.len(), self.standing);
-            assert_eq!(&output[place(l)], expected, "lane {l} of {count}, {standing:?}");
+            let expected = oracle(&self.keys[l], &self.chains[l], &self.data[l]);
+            let (count, mode, standing) = (lanes.len(), self.mode, self.standing);
+            assert_eq!(&output[place(l)], expected, "lane {l} of {count}, {mode:?}, {standing:?}");
             assert_eq!(lane.chain, expected[len - 16..], "chaining value of lane {l}");
             output[place(l)].fill(0xa5);
         }
@@ -127,13 +145,21 @@ impl Batch {
 }
 
 pub(super) fn cbc_encrypt_matches_oracle(kernels: Kernels) {
+    matches_oracle(kernels, Mode::Cbc);
+}
+
+pub(super) fn cfb_encrypt_matches_oracle(kernels: Kernels) {
+    matches_oracle(kernels, Mode::Cfb);
+}
+
+fn matches_oracle(kernels: Kernels, mode: Mode) {
     for count in 1..=MAX_LANES {
         for key_len in [16, 24, 32] {
             for len in [16, 32, 48, 64, 80, 128, 272] {
                 // Only full sets have more than one body.
                 let standings = if count == MAX_LANES { 4 } else { 1 };
                 for standing in &Standing::ALL[..standings] {
-                    let batch = Batch::new(*standing, count, key_len, len);
+                    let batch = Batch::new(mode, *standing, count, key_len, len);
                     for in_place in [false, true] {
                         batch.check(kernels, in_place, None);
                         batch.check(kernels, in_place, Some(&Memory::new().log()));
@@ -145,25 +171,29 @@ pub(super) fn cbc_encrypt_matches_oracle(kernels: Kernels) {
 }
 
 /// In place, every slot of the log holds exactly the inputs of its step, of every lane.
-pub(super) fn cbc_encrypt_log_holds_inputs(kernels: Kernels) {
+pub(super) fn log_of_lanes_holds_inputs(kernels: Kernels) {
     for count in 1..=MAX_LANES {
         for steps in [1, 3, LOG_SLOTS, LOG_SLOTS + 3] {
             for standing in Standing::ALL {
-                log_holds_inputs(kernels, standing, count, steps);
+                log_holds_inputs(kernels, Mode::Cbc, standing, count, steps);
+                log_holds_inputs(kernels, Mode::Cfb, standing, count, steps);
             }
         }
     }
 }
 
-fn log_holds_inputs(kernels: Kernels, standing: Standing, count: usize, steps: usize) {
+fn log_holds_inputs(kernels: Kernels, mode: Mode, standing: Standing, count: usize, steps: usize) {
     let memory = Memory::new();
     let mut room = pages(standing.room(16), 0);
-    let step =
-        kernels.cbc_encrypt_step(&Batch::new(standing, count, 16, 16).lanes(flat(&mut room)));
+    let lanes = Batch::new(mode, standing, count, 16, 16).lanes(flat(&mut room));
+    let step = match mode {
+        Mode::Cbc => kernels.cbc_encrypt_step(&lanes),
+        Mode::Cfb => kernels.least_step(),
+    };
     // The last step may be short, where a step is more than a block.
     for short in (0..step).step_by(16) {
         let len = steps * step - short;
-        let batch = Batch::new(standing, count, 16, len);
+        let batch = Batch::new(mode, standing, count, 16, len);
         batch.check(kernels, true, Some(&memory.log()));
         assert_eq!(memory.steps(), steps);
         for k in steps.saturating_sub(LOG_SLOTS)..steps {
