@@ -90,18 +90,20 @@ fn every_state_of_a_digest_recovers(
     sweep_cipher(cipher, lanes, jobs, false, &SHORT);
 }
 
-/// One algorithm of each family that runs one job at a time; the others differ from these in the
-/// crate that they call.
+/// One algorithm of each family; the others differ from these in the crate that they call.
 #[rstest]
 fn every_state_of_a_family_recovers(
     #[values(
         "aes-256-gcm",
         "aes-128-gcm decrypt",
         "aes-128-ccm",
+        "aes-256-ccm decrypt",
         "chacha20-poly1305 decrypt",
         "aes-128-ecb",
+        "aes-192-cfb",
         "aes-192-cfb decrypt",
         "aes-256-xts",
+        "aes-256-docsis",
         "aes-128-docsis decrypt",
         "chacha20",
         "3des-cbc",
@@ -442,15 +444,17 @@ mod matrix {
         }
     }
 
-    /// A small scenario of one algorithm of each family that runs one job at a time.
+    /// A small scenario of one algorithm of each family.
     #[rstest]
     fn every_state_of_a_recovery_of_a_family(
         #[values(
             "aes-128-gcm decrypt",
             "aes-128-ccm",
             "chacha20-poly1305",
+            "aes-128-cfb",
             "aes-128-cfb decrypt",
             "aes-128-xts",
+            "aes-128-docsis",
             "aes-128-docsis decrypt",
             "3des-cbc",
             "sm4-cbc decrypt",
