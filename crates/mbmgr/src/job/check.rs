@@ -252,8 +252,8 @@ impl Plan {
     /// such a job has.
     #[inline]
     fn covers_aead(&self, job: &Job, region: &Region) -> bool {
-        let (src, dst) = ((job.src, job.len), (job.dst, job.len));
-        let (tag, aad) = ((job.tag, self.tag), (job.aad, u64::from(job.aad_len)));
+        let in_place = job.src == job.dst;
+        let tag = (job.tag, self.tag);
         self.tag > 0
             && self.iv_len > 0
             && job.iv_at_len | job.pieces == 0
@@ -261,12 +261,19 @@ impl Plan {
             && self.is_alike(job)
             && job.len <= self.max_len
             && region.holds(job.src, job.len)
-            && region.holds(job.dst, job.len)
+            && (in_place || self.is_disjoint(job, job.len, region))
             && region.holds(job.tag, self.tag)
-            && (aad.1 == 0 || region.holds(aad.0, aad.1))
-            && (job.src == job.dst || !overlap(src, dst))
-            && !(overlap(tag, src) || overlap(tag, dst))
-            && (aad.1 == 0 || !(overlap(aad, tag) || overlap(aad, dst)))
+            && are_apart(tag, (job.src, job.len))
+            && (in_place || are_apart(tag, (job.dst, job.len)))
+            && (job.aad_len == 0 || self.covers_aad(job, region))
+    }
+
+    #[inline]
+    fn covers_aad(&self, job: &Job, region: &Region) -> bool {
+        let aad = (job.aad, u64::from(job.aad_len));
+        region.holds(aad.0, aad.1)
+            && are_apart(aad, (job.tag, self.tag))
+            && are_apart(aad, (job.dst, job.len))
     }
 
     /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.
@@ -275,6 +282,13 @@ impl Plan {
         let (src, dst) = (job.src.get(), job.dst.get());
         region.holds(job.dst, out) && (dst >= src + job.len || src >= dst + out)
     }
+}
+
+/// Whether one range ends before the other begins. Of an empty one it may say no, where `overlap` says no too.
+/// `Region::holds` has found their ends in range.
+#[inline(always)]
+fn are_apart((a, a_len): (Offset, u64), (b, b_len): (Offset, u64)) -> bool {
+    a.get() >= b.get() + b_len || b.get() >= a.get() + a_len
 }
 
 /// Whether two ranges share a byte. `Region::holds` has found their ends in range.

@@ -4,241 +4,15 @@
 //! again from the output.
 //!
 //! The hash of a batch runs between the AES rounds of the next one: carry-less multiplication and AES
-//! share no unit. Blocks are hashed with their bytes reversed, where a product is that of POLYVAL (RFC
-//! 8452, appendix A) once the hash key is multiplied by x. The products of a batch are added up and
-//! reduced once: block i of n meets the power n - i of the key.
+//! share no unit. A message of a batch or less is done in one go.
 
 use core::arch::x86_64::*;
 
 use super::block::{BlockVector, keep, op};
-use super::gcm_run::POWERS;
+use super::ghash::{BATCH, HashVector, Sum, absorb, powers_of};
 use super::schedule::ROUND_KEYS;
 use super::{BLOCK, GcmKey, GcmRun, Schedule, WIDE_STEP};
 use crate::journal::Log;
-
-/// Registers of a batch.
-const BATCH: usize = 8;
-const _: () = assert!(POWERS == 4 * BATCH + 1);
-
-/// Carry-less multiplication of each block. Contract as [`BlockVector`].
-pub(super) trait HashVector: BlockVector {
-    /// The product of the halves that `HALVES` names of each block.
-    unsafe fn multiply<const HALVES: i32>(self, other: Self) -> Self;
-    /// The sum of the blocks.
-    unsafe fn fold(self) -> __m128i;
-    /// One block, and zero after it.
-    unsafe fn only(block: __m128i) -> Self;
-    /// Adds `blocks` to each little-endian block, in its low 32 bits.
-    unsafe fn advance_32(self, blocks: u32) -> Self;
-}
-
-impl HashVector for __m128i {
-    #[inline(always)]
-    unsafe fn multiply<const HALVES: i32>(self, other: Self) -> Self {
-        op!(_mm_clmulepi64_si128::<HALVES>(self, other))
-    }
-    #[inline(always)]
-    unsafe fn fold(self) -> __m128i {
-        self
-    }
-    #[inline(always)]
-    unsafe fn only(block: __m128i) -> Self {
-        block
-    }
-    #[inline(always)]
-    unsafe fn advance_32(self, blocks: u32) -> Self {
-        op!(_mm_add_epi32(self, _mm_cvtsi32_si128(blocks.cast_signed())))
-    }
-}
-
-impl HashVector for __m256i {
-    #[inline(always)]
-    unsafe fn multiply<const HALVES: i32>(self, other: Self) -> Self {
-        op!(_mm256_clmulepi64_epi128::<HALVES>(self, other))
-    }
-    #[inline(always)]
-    unsafe fn fold(self) -> __m128i {
-        op!(_mm_xor_si128(_mm256_castsi256_si128(self), _mm256_extracti128_si256::<1>(self)))
-    }
-    #[inline(always)]
-    unsafe fn only(block: __m128i) -> Self {
-        op!(_mm256_zextsi128_si256(block))
-    }
-    #[inline(always)]
-    unsafe fn advance_32(self, blocks: u32) -> Self {
-        let blocks = op!(_mm256_broadcastsi128_si256(_mm_cvtsi32_si128(blocks.cast_signed())));
-        op!(_mm256_add_epi32(self, blocks))
-    }
-}
-
-impl HashVector for __m512i {
-    #[inline(always)]
-    unsafe fn multiply<const HALVES: i32>(self, other: Self) -> Self {
-        op!(_mm512_clmulepi64_epi128::<HALVES>(self, other))
-    }
-    #[inline(always)]
-    unsafe fn fold(self) -> __m128i {
-        op!(_mm256_xor_si256(_mm512_castsi512_si256(self), _mm512_extracti64x4_epi64::<1>(self))
-            .fold())
-    }
-    #[inline(always)]
-    unsafe fn only(block: __m128i) -> Self {
-        op!(_mm512_zextsi128_si512(block))
-    }
-    #[inline(always)]
-    unsafe fn advance_32(self, blocks: u32) -> Self {
-        let blocks = op!(_mm512_broadcast_i32x4(_mm_cvtsi32_si128(blocks.cast_signed())));
-        op!(_mm512_add_epi32(self, blocks))
-    }
-}
-
-/// Products that are not reduced: the low, the middle and the high part.
-#[derive(Clone, Copy)]
-struct Sum<V> {
-    low: V,
-    middle: V,
-    high: V,
-}
-
-impl<V: HashVector> Sum<V> {
-    /// # Safety
-    /// For this and the other methods: the instructions of `V` are enabled in the caller.
-    #[inline(always)]
-    unsafe fn new() -> Self {
-        // SAFETY: the caller's duty.
-        let zero = unsafe { V::zero() };
-        Sum { low: zero, middle: zero, high: zero }
-    }
-
-    #[inline(always)]
-    unsafe fn add(&mut self, blocks: V, powers: V) {
-        // SAFETY: the caller's duty.
-        unsafe {
-            self.low = self.low.xor(blocks.multiply::<0x00>(powers));
-            self.high = self.high.xor(blocks.multiply::<0x11>(powers));
-            let cross = (blocks.multiply::<0x01>(powers), blocks.multiply::<0x10>(powers));
-            self.middle = self.middle.xor3(cross.0, cross.1);
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn reduce(self) -> __m128i {
-        // SAFETY: the caller's duty; whoever has the wide instructions has those for one block.
-        unsafe {
-            let (low, middle, high) = (self.low.fold(), self.middle.fold(), self.high.fold());
-            let low = low.xor(_mm_slli_si128::<8>(middle));
-            let high = high.xor(_mm_srli_si128::<8>(middle));
-            // x^127 + x^126 + x^121, as in POLYVAL's polynomial.
-            let polynomial = _mm_set_epi64x(0, 0xc200_0000_0000_0000_u64.cast_signed());
-            let once = _mm_shuffle_epi32::<0x4e>(low).xor(low.multiply::<0x00>(polynomial));
-            let twice = _mm_shuffle_epi32::<0x4e>(once).xor(once.multiply::<0x00>(polynomial));
-            high.xor(twice)
-        }
-    }
-}
-
-/// Where the powers for `blocks` blocks begin.
-///
-/// # Safety
-/// `blocks` is at most [`POWERS`].
-#[inline(always)]
-unsafe fn powers_of(key: &GcmKey, blocks: usize) -> *const u8 {
-    // SAFETY: the caller's duty.
-    unsafe { key.powers.as_ptr().add(POWERS - blocks).cast() }
-}
-
-/// Fills in the powers of the hash key.
-///
-/// # Safety
-/// AES-NI's companions, PCLMULQDQ and SSSE3, are enabled in the caller.
-#[inline(always)]
-pub(super) unsafe fn fill_powers(key: &mut GcmKey) {
-    let reversed = u128::from_be_bytes(key.hash_key);
-    let carry = reversed >> 127;
-    let first = (reversed << 1) ^ (carry * 0xc200_0000_0000_0000_0000_0000_0000_0001);
-    key.powers[POWERS - 1] = first.to_le_bytes();
-    // SAFETY: the caller's duty; the powers are blocks.
-    unsafe {
-        let first = <__m128i as BlockVector>::load(key.powers[POWERS - 1].as_ptr());
-        let mut power = first;
-        for place in key.powers[..POWERS - 1].iter_mut().rev() {
-            let mut sum = Sum::new();
-            sum.add(power, first);
-            power = sum.reduce();
-            power.store(place.as_mut_ptr());
-        }
-    }
-}
-
-/// Takes `len` bytes, padded with zeros to whole blocks, into the hash `acc`, and after them `end`.
-///
-/// # Safety
-/// `from` is readable for `len` bytes; the instructions of `V` are enabled in the caller.
-#[inline(always)]
-unsafe fn absorb<V: HashVector>(
-    key: &GcmKey,
-    acc: __m128i,
-    from: *const u8,
-    len: usize,
-    end: Option<__m128i>,
-) -> __m128i {
-    let (mut acc, mut offset) = (acc, 0);
-    // SAFETY: the caller's duties; at most a batch and one block are hashed together.
-    unsafe {
-        loop {
-            let part =
-                if len - offset < BATCH * V::BYTES { len - offset } else { BATCH * V::BYTES };
-            let last = offset + part == len;
-            let more = if last { end } else { None };
-            let blocks = part.div_ceil(BLOCK);
-            let mut powers = powers_of(key, blocks + usize::from(more.is_some()));
-            let mut sum = Sum::<V>::new();
-            let mut begin = V::only(acc);
-            let mut done = 0;
-            while done < part {
-                let input = if part - done < V::BYTES {
-                    V::load_partial(from.add(offset + done), part - done)
-                } else {
-                    V::load(from.add(offset + done))
-                };
-                sum.add(input.reverse_bytes().xor(begin), V::load(powers));
-                begin = V::zero();
-                powers = powers.add(V::BYTES);
-                done += V::BYTES;
-            }
-            if let Some(end) = more {
-                // Without a block before it, what was hashed so far is added here.
-                let power = V::load(powers_of(key, 1));
-                sum.add(V::only(end).xor(begin), power);
-            }
-            if part > 0 || more.is_some() {
-                acc = sum.reduce();
-            }
-            offset += part;
-            if last {
-                return acc;
-            }
-        }
-    }
-}
-
-/// Takes `len` bytes, padded with zeros to whole blocks, into a hash.
-///
-/// # Safety
-/// As [`super::Kernels::ghash`], with the instructions of `V` enabled in the caller.
-#[inline(always)]
-pub(super) unsafe fn ghash<V: HashVector>(
-    key: &GcmKey,
-    hash: &mut [u8; BLOCK],
-    from: *const u8,
-    len: usize,
-) {
-    // SAFETY: the caller's duties.
-    unsafe {
-        let before = <__m128i as BlockVector>::load(hash.as_ptr()).reverse_bytes();
-        absorb::<V>(key, before, from, len, None).reverse_bytes().store(hash.as_mut_ptr());
-    }
-}
 
 /// The block that ends a hash: both lengths in bits, reversed.
 #[inline(always)]
@@ -279,14 +53,29 @@ unsafe fn mask<V: HashVector, const ROUNDS: usize>(
     run: &GcmRun<'_>,
 ) -> __m128i {
     op!({
-        let mut block = [V::broadcast(run.first.as_ptr()).xor(keys[0])];
+        let mut block = V::broadcast(run.first.as_ptr()).xor(keys[0]);
         for key in &keys[1..ROUNDS] {
-            block[0] = block[0].encrypt_round(*key);
+            block = block.encrypt_round(*key);
         }
-        let mut bytes = [0_u8; 64];
-        block[0].encrypt_last(keys[ROUNDS]).store(bytes.as_mut_ptr());
-        <__m128i as BlockVector>::load(bytes.as_ptr())
+        block.encrypt_last(keys[ROUNDS]).first()
     })
+}
+
+/// The counter blocks of the first register, little-endian.
+#[inline(always)]
+unsafe fn first_count<V: HashVector>(run: &GcmRun<'_>) -> V {
+    // Zero in the low 32 bits, so that the low half does not wrap.
+    let first = u128::from_be_bytes(run.first);
+    let [.., a, b, c, d] = run.first;
+    let low = u32::from_be_bytes([a, b, c, d]).wrapping_add(1);
+    op!(V::count_from(first >> 32 << 32).advance_32(low))
+}
+
+/// Blocks before register `i` of a batch.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 32 blocks")]
+fn blocks_of<V: HashVector>(i: usize) -> u32 {
+    (i * V::BLOCKS) as u32
 }
 
 #[inline(always)]
@@ -296,6 +85,12 @@ unsafe fn keys<V: HashVector, const ROUNDS: usize>(schedule: &Schedule) -> [V; R
         *vector = op!(V::broadcast(round_key.as_ptr()));
     }
     keys
+}
+
+/// Whether [`seal_short`] takes a message.
+#[inline(always)]
+pub(super) fn is_short<V: HashVector>(run: &GcmRun<'_>) -> bool {
+    (1..=BATCH * V::BYTES).contains(&run.len)
 }
 
 /// Encrypts, and computes the tag.
@@ -310,11 +105,97 @@ pub(super) unsafe fn seal<V: HashVector, const ROUNDS: usize>(
     // SAFETY: the caller's duties; what was not hashed in passing lies in the output.
     unsafe {
         let keys = keys::<V, ROUNDS>(run.schedule);
+        let mut hash = _mm_setzero_si128();
+        if run.aad_len > 0 {
+            hash = absorb::<V>(run.key, hash, run.aad, run.aad_len, None);
+        }
         let mask = mask::<V, ROUNDS>(&keys, run);
-        let mut hash = absorb::<V>(run.key, _mm_setzero_si128(), run.aad, run.aad_len, None);
         let hashed = crypt::<V, ROUNDS, true>(&keys, run, &mut hash, log);
         let rest = run.dst.cast_const().add(hashed);
         finish(absorb::<V>(run.key, hash, rest, run.len - hashed, Some(lengths(run))), mask)
+    }
+}
+
+/// As [`seal`], for a message of one step that is not empty.
+///
+/// # Safety
+/// As [`seal`]; [`is_short`] has said yes.
+#[inline(always)]
+pub(super) unsafe fn seal_short<V: HashVector, const ROUNDS: usize>(
+    run: &GcmRun<'_>,
+    log: Option<&Log<'_>>,
+) -> [u8; BLOCK] {
+    const { assert!(BATCH == 8 && BATCH * V::BYTES <= WIDE_STEP) };
+    // SAFETY: the caller's duties.
+    unsafe {
+        let keys = keys::<V, ROUNDS>(run.schedule);
+        let mut hash = _mm_setzero_si128();
+        if run.aad_len > 0 {
+            hash = absorb::<V>(run.key, hash, run.aad, run.aad_len, None);
+        }
+        match run.len.div_ceil(V::BYTES) {
+            ..=1 => seal_in_one_go::<V, ROUNDS, 1>(&keys, run, hash, log),
+            2 => seal_in_one_go::<V, ROUNDS, 2>(&keys, run, hash, log),
+            3..=4 => seal_in_one_go::<V, ROUNDS, 4>(&keys, run, hash, log),
+            _ => seal_in_one_go::<V, ROUNDS, 8>(&keys, run, hash, log),
+        }
+    }
+}
+
+/// What follows the associated data of a message that needs at most `N` registers: one reduction.
+///
+/// # Safety
+/// As [`seal_short`].
+#[inline(always)]
+unsafe fn seal_in_one_go<V: HashVector, const ROUNDS: usize, const N: usize>(
+    keys: &[V; ROUND_KEYS],
+    run: &GcmRun<'_>,
+    hash: __m128i,
+    log: Option<&Log<'_>>,
+) -> [u8; BLOCK] {
+    let (src, dst, len) = (run.src, run.dst, run.len);
+    // SAFETY: the caller's duties; offsets stay below `len`.
+    unsafe {
+        if let Some(log) = log {
+            keep::<V>(src, log.slot(0), len);
+            log.commit(0);
+        }
+        let count = first_count::<V>(run);
+        let mut mask = V::broadcast(run.first.as_ptr()).xor(keys[0]);
+        let mut state = [V::zero(); N];
+        for (i, state) in state.iter_mut().enumerate() {
+            *state = count.advance_32(blocks_of::<V>(i)).reverse_bytes().xor(keys[0]);
+        }
+        for key in &keys[1..ROUNDS] {
+            mask = mask.encrypt_round(*key);
+            for state in &mut state {
+                *state = state.encrypt_round(*key);
+            }
+        }
+        let mask = mask.encrypt_last(keys[ROUNDS]).first();
+        let mut sum = Sum::<V>::new();
+        let mut begin = V::only(hash);
+        let mut powers = powers_of(run.key, len.div_ceil(BLOCK) + 1);
+        for (i, state) in state.iter().enumerate() {
+            let at = i * V::BYTES;
+            if at >= len {
+                break;
+            }
+            let output = if len - at >= V::BYTES {
+                let output = state.encrypt_last(keys[ROUNDS].xor(V::load(src.add(at))));
+                output.store(dst.add(at));
+                output
+            } else {
+                let input = V::load_partial(src.add(at), len - at);
+                let output = state.encrypt_last(keys[ROUNDS].xor(input)).truncate(len - at);
+                output.store_partial(dst.add(at), len - at);
+                output
+            };
+            sum.add(output.reverse_bytes().xor(begin), V::load(powers));
+            (begin, powers) = (V::zero(), powers.add(V::BYTES));
+        }
+        sum.add(V::only(lengths(run)), V::load(powers_of(run.key, 1)));
+        finish(sum.reduce(), mask)
     }
 }
 
@@ -350,11 +231,7 @@ unsafe fn crypt<V: HashVector, const ROUNDS: usize, const HASH: bool>(
     let (mut offset, mut hashed, mut k) = (0, 0, 0);
     // SAFETY: the caller's duties; all offsets stay below `len`, and a slot holds a wide step.
     unsafe {
-        // Zero in the low 32 bits, so that the low half does not wrap.
-        let first = u128::from_be_bytes(run.first);
-        let [.., a, b, c, d] = run.first;
-        let low = u32::from_be_bytes([a, b, c, d]).wrapping_add(1);
-        let mut count = V::count_from(first >> 32 << 32).advance_32(low);
+        let mut count = first_count::<V>(run);
         while offset < len {
             let end = if len - offset < WIDE_STEP { len } else { offset + WIDE_STEP };
             if let Some(log) = log {
@@ -408,7 +285,6 @@ unsafe fn crypt<V: HashVector, const ROUNDS: usize, const HASH: bool>(
 /// `N * V::BYTES` bytes are readable and writable, a batch is readable at the pending place; the
 /// instructions of `V` are enabled in the caller.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "at most 32 blocks")]
 unsafe fn batch<V: HashVector, const ROUNDS: usize, const N: usize>(
     keys: &[V; ROUND_KEYS],
     from: *const u8,
@@ -420,8 +296,7 @@ unsafe fn batch<V: HashVector, const ROUNDS: usize, const N: usize>(
     unsafe {
         let mut state = [V::zero(); N];
         for (i, state) in state.iter_mut().enumerate() {
-            let blocks = (i * V::BLOCKS) as u32;
-            *state = count.advance_32(blocks).reverse_bytes().xor(keys[0]);
+            *state = count.advance_32(blocks_of::<V>(i)).reverse_bytes().xor(keys[0]);
         }
         let mut sum = Sum::<V>::new();
         for (round, key) in keys[1..ROUNDS].iter().enumerate() {
@@ -447,6 +322,6 @@ unsafe fn batch<V: HashVector, const ROUNDS: usize, const N: usize>(
         if let Some((_, _, hash)) = pending {
             *hash = sum.reduce();
         }
-        count.advance_32((N * V::BLOCKS) as u32)
+        count.advance_32(blocks_of::<V>(N))
     }
 }

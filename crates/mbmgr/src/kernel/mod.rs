@@ -4,9 +4,9 @@
 //! way, and the commit of that step's number.
 //!
 //! Layers, each used only by those above it:
-//! [`Kernels`] (this file, one `match` per operation) → `x86` (the entries that carry
+//! [`Kernels`] (this file, one `match` per operation) → `x86` and `x86_digest` (the entries that carry
 //! `target_feature`; for CBC encrypt with VAES-512 `cbc_512`) → `cbc_encrypt`, `cbc_pairs`, `cbc_lines`,
-//! `cbc_decrypt`, `ctr`, `digest` with `sha1`, `sha256`, `sha512` (generic bodies) → `round_keys`,
+//! `cbc_decrypt`, `ctr`, `gcm` with `ghash`, `digest` with `sha1`, `sha256`, `sha512` (generic bodies) → `round_keys`,
 //! `block`, `pair`, `word`
 //! (vectors of AES blocks and of hash words). `portable` and `sha_ni` stand beside.
 #![expect(unsafe_code, reason = "kernels work on raw pointers into memory that is shared")]
@@ -39,6 +39,8 @@ mod digest;
 #[cfg(target_arch = "x86_64")]
 mod gcm;
 #[cfg(target_arch = "x86_64")]
+mod ghash;
+#[cfg(target_arch = "x86_64")]
 mod pair;
 #[cfg(target_arch = "x86_64")]
 mod round_keys;
@@ -54,6 +56,8 @@ mod sha_ni;
 mod word;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_digest;
 
 #[cfg(test)]
 mod tests;
@@ -175,8 +179,8 @@ impl Kernels {
             };
             found.then(|| Kernels {
                 backend,
-                sha_ni_lanes: x86::sha_ni_lanes(backend),
-                sha1_ni_lanes: x86::sha1_ni_lanes(backend),
+                sha_ni_lanes: x86_digest::sha_ni_lanes(backend),
+                sha1_ni_lanes: x86_digest::sha1_ni_lanes(backend),
             })
         }
         #[cfg(not(target_arch = "x86_64"))]
@@ -387,11 +391,11 @@ impl Kernels {
             match self.backend {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes256 if active > self.sha1_ni_lanes => {
-                    x86::sha1_avx2(state, data, active, blocks);
+                    x86_digest::sha1_avx2(state, data, active, blocks);
                 }
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 if active > self.sha1_ni_lanes => {
-                    x86::sha1_avx512(state, data, active, blocks);
+                    x86_digest::sha1_avx512(state, data, active, blocks);
                 }
                 _ => portable::sha1(state, data, active, blocks),
             }
@@ -418,12 +422,12 @@ impl Kernels {
                 Backend::AesNi | Backend::Vaes256 | Backend::Vaes512
                     if active <= self.sha_ni_lanes =>
                 {
-                    x86::sha256_sha_ni(state, data, active, blocks);
+                    x86_digest::sha256_sha_ni(state, data, active, blocks);
                 }
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::sha256_avx2(state, data, active, blocks),
+                Backend::Vaes256 => x86_digest::sha256_avx2(state, data, active, blocks),
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::sha256_avx512(state, data, active, blocks),
+                Backend::Vaes512 => x86_digest::sha256_avx512(state, data, active, blocks),
                 _ => portable::sha256(state, data, active, blocks),
             }
         }
@@ -446,9 +450,9 @@ impl Kernels {
         unsafe {
             match self.backend {
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::sha512_avx2(state, data, active, blocks),
+                Backend::Vaes256 => x86_digest::sha512_avx2(state, data, active, blocks),
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::sha512_avx512(state, data, active, blocks),
+                Backend::Vaes512 => x86_digest::sha512_avx512(state, data, active, blocks),
                 _ => portable::sha512(state, data, active, blocks),
             }
         }

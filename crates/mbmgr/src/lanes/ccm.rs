@@ -21,6 +21,7 @@ use crate::keys::KeyId;
 use crate::region::Region;
 
 use super::columns::Columns;
+use super::mac::put_tag;
 use super::{Entry, Hall, States, advance_counter, wide};
 
 /// Bytes of the chain's input that a lane gathers before the kernel takes them in.
@@ -187,16 +188,14 @@ impl CcmGroup {
         let Ticket { position, text, tag: at, tag_len, encrypts, .. } = self.tickets[lane];
         let stream = u128::from_ne_bytes(self.lanes[lane].chain);
         let tag = (u128::from_ne_bytes(self.macs[lane]) ^ stream).to_ne_bytes();
-        // A copy of constant length is a store, one of variable length a call.
-        let len = if tag_len == BLOCK { BLOCK } else { tag_len };
         if encrypts {
             // SAFETY: `Job::check` found the tag in the arena, and at most a block.
-            unsafe { ptr::copy_nonoverlapping(tag.as_ptr(), at, len) };
+            unsafe { put_tag(&tag, at, tag_len) };
         } else {
             let mut expected = [0; BLOCK];
             // SAFETY: as above, the other way.
-            unsafe { ptr::copy_nonoverlapping(at.cast_const(), expected.as_mut_ptr(), len) };
-            if !bool::from(tag[..len].ct_eq(&expected[..len])) {
+            unsafe { ptr::copy_nonoverlapping(at.cast_const(), expected.as_mut_ptr(), tag_len) };
+            if !bool::from(tag[..tag_len].ct_eq(&expected[..tag_len])) {
                 return states.failed(hall.region, position, Failure::TagMismatch);
             }
         }

@@ -13,11 +13,12 @@ use subtle::ConstantTimeEq;
 
 use crate::algorithm::Direction;
 use crate::job::{Failure, Job};
-use crate::journal::{self, Shape};
-use crate::kernel::{BLOCK, GcmKey, GcmRun, Kernels, WIDE_STEP};
+use crate::journal::{self, Log};
+use crate::kernel::{BLOCK, GcmKey, GcmRun, Kernels};
 use crate::region::Region;
 
-use super::{Entry, Hall, States};
+use super::mac::put_tag;
+use super::{Entry, Hall, States, wide};
 
 /// The counter block `bytes` (a multiple of 16) further on: its last 32 bits wrap by themselves.
 fn counted(first: &[u8; BLOCK], bytes: u64) -> [u8; BLOCK] {
@@ -30,14 +31,22 @@ fn counted(first: &[u8; BLOCK], bytes: u64) -> [u8; BLOCK] {
 }
 
 /// The counter block before that of the message (NIST SP 800-38D, 7.1, step 2).
+#[inline(always)]
 fn first_counter(kernels: Kernels, region: &Region, key: &GcmKey, job: &Job) -> [u8; BLOCK] {
-    let mut first = [0; BLOCK];
     let iv = job.iv.as_bytes();
     if iv.len() == 12 {
-        first[..12].copy_from_slice(iv);
-        first[15] = 1;
-        return first;
+        // As numbers: the compiler takes arrays apart, byte by byte.
+        let nonce = u128::from_le_bytes(job.chain()) & (u128::MAX >> 32);
+        return (nonce | 1 << 120).to_le_bytes();
     }
+    long_first_counter(kernels, region, key, job)
+}
+
+#[cold]
+#[inline(never)]
+fn long_first_counter(kernels: Kernels, region: &Region, key: &GcmKey, job: &Job) -> [u8; BLOCK] {
+    let mut first = [0; BLOCK];
+    let iv = job.iv.as_bytes();
     let (from, len) = match job.iv_at_len {
         0 => (iv.as_ptr(), iv.len()),
         len => (region.address(job.iv_at).as_ptr().cast_const(), len as usize),
@@ -58,6 +67,7 @@ fn first_counter(kernels: Kernels, region: &Region, key: &GcmKey, job: &Job) -> 
 }
 
 /// A job's words for the kernels, from `progress` on.
+#[inline(always)]
 fn run_of<'a>(
     kernels: Kernels,
     hall: Hall<'a>,
@@ -73,7 +83,7 @@ fn run_of<'a>(
     GcmRun {
         schedule,
         key,
-        first: counted(&first, progress),
+        first: if progress == 0 { first } else { counted(&first, progress) },
         aad: hall.region.address(job.aad).as_ptr().cast_const(),
         aad_len: job.aad_len as usize,
         src: hall.region.address(job.src).as_ptr().cast_const().wrapping_add(done),
@@ -84,17 +94,42 @@ fn run_of<'a>(
 
 /// Runs a job to its end.
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+    if entry.progress > 0 || entry.job.direction == Direction::Decrypt {
+        return open_or_resume(kernels, hall, states, entry);
+    }
     let (region, job) = (hall.region, entry.job);
-    let run = run_of(kernels, hall, job, entry.plan.key_index, entry.progress);
-    // With progress, the tag is that of the whole job all the same.
-    let whole = || match entry.progress {
-        0 => run,
-        _ => run_of(kernels, hall, job, entry.plan.key_index, 0),
-    };
+    let run = run_of(kernels, hall, job, entry.plan.key_index, 0);
+    let log = begin(region, entry, &run);
+    // SAFETY: `Job::check` found source, destination, associated data and tag in the arena, which the
+    // region keeps mapped, source and destination the same or disjoint.
+    unsafe {
+        let tag = kernels.gcm_seal(&run, log.as_ref());
+        put_tag(&tag, region.address(job.tag).as_ptr(), job.digest_bytes());
+    }
+    states.done(region, entry.position);
+    if log.is_some() {
+        journal::end(region.journal());
+    }
+}
+
+/// The journal of a run, where it is in place.
+#[inline(always)]
+fn begin<'a>(region: &'a Region, entry: &Entry<'_>, run: &GcmRun<'_>) -> Option<Log<'a>> {
+    #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
+    let base = entry.progress as u32;
+    let in_place = entry.job.src == entry.job.dst && run.len > 0;
+    in_place.then(|| wide::begin(region, entry.position, base, run.len))
+}
+
+/// A decryption, or an encryption of which some steps were complete before a takeover.
+#[inline(never)]
+fn open_or_resume(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+    let (region, job, key_index) = (hall.region, entry.job, entry.plan.key_index);
+    let run = run_of(kernels, hall, job, key_index, entry.progress);
     let tag_len = job.digest_bytes();
     let tag_at = region.address(job.tag).as_ptr();
-    let fresh = entry.progress == 0;
-    if job.direction == Direction::Decrypt && fresh {
+    let decrypts = job.direction == Direction::Decrypt;
+    if decrypts && entry.progress == 0 {
         let mut expected = [0; BLOCK];
         // SAFETY: `Job::check` found source, associated data and tag in the arena, which the region
         // keeps mapped, and the tag at most a block.
@@ -106,28 +141,14 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
             return states.failed(region, entry.position, Failure::TagMismatch);
         }
     }
-    let log = (job.src == job.dst && run.len > 0).then(|| {
-        #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
-        let (base, total, step_bytes) = (entry.progress as u32, run.len as u32, WIDE_STEP as u16);
-        journal::record_lane(region.journal(), 0, region.index32(entry.position), base);
-        journal::begin(region.journal(), Shape { total, step_bytes, lanes: 1, redo: 1 })
-    });
-    // SAFETY: `Job::check` found source, destination, associated data and tag in the arena, which the
-    // region keeps mapped, source and destination the same or disjoint; recovery found `progress` a
-    // multiple of 16 or the whole length.
+    let log = begin(region, entry, &run);
+    // SAFETY: as in `run`; recovery found `progress` a multiple of 16 or the whole length.
     unsafe {
-        let tag = match job.direction {
-            Direction::Encrypt if fresh => Some(kernels.gcm_seal(&run, log.as_ref())),
-            direction => {
-                kernels.gcm_stream(&run, log.as_ref());
-                let whole = whole();
-                (direction == Direction::Encrypt).then(|| kernels.gcm_tag(&whole, whole.dst))
-            }
-        };
-        if let Some(tag) = tag {
-            // A copy of constant length is a store, one of variable length a call.
-            let len = if tag_len == BLOCK { BLOCK } else { tag_len };
-            ptr::copy_nonoverlapping(tag.as_ptr(), tag_at, len);
+        kernels.gcm_stream(&run, log.as_ref());
+        if !decrypts {
+            // The tag is that of the whole job all the same.
+            let whole = run_of(kernels, hall, job, key_index, 0);
+            put_tag(&kernels.gcm_tag(&whole, whole.dst), tag_at, tag_len);
         }
     }
     states.done(region, entry.position);

@@ -174,10 +174,8 @@ impl MacGroup {
         if ticket.dst.is_null() {
             return states.put_digest(region, ticket.position, &tag_of(tag));
         }
-        let len = if ticket.tag == BLOCK { BLOCK } else { ticket.tag };
-        // SAFETY: `Job::check` found `tag` bytes at `dst` in the arena, which the region keeps mapped,
-        // and no more than a block.
-        unsafe { ptr::copy_nonoverlapping(tag.as_ptr(), ticket.dst, len) };
+        // SAFETY: `Job::check` found `tag` bytes at `dst` in the arena, which the region keeps mapped.
+        unsafe { put_tag(tag, ticket.dst, ticket.tag) };
     }
 
     /// Moves the last lane into one whose job has ended.
@@ -199,5 +197,25 @@ impl MacGroup {
     /// Zeroizes the columns of a key.
     pub(super) fn forget_key(&mut self, key: KeyId) {
         self.columns.forget(key);
+    }
+}
+
+/// Stores the first `len` bytes of a tag.
+///
+/// # Safety
+/// `to` is writable for `len` bytes, at most a block.
+#[inline(always)]
+pub(super) unsafe fn put_tag(tag: &[u8; BLOCK], to: *mut u8, len: usize) {
+    const HALF: usize = BLOCK / 2;
+    // SAFETY: the caller's duty.
+    unsafe {
+        if len < HALF {
+            ptr::copy_nonoverlapping(tag.as_ptr(), to, len);
+        } else {
+            // Two stores that may overlap: a copy of variable length is a call.
+            let tag = tag.as_ptr();
+            ptr::copy_nonoverlapping(tag, to, HALF);
+            ptr::copy_nonoverlapping(tag.add(len - HALF), to.add(len - HALF), HALF);
+        }
     }
 }
