@@ -155,6 +155,9 @@ fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
                 let job = Job::aead(algorithm, direction, key, &buffers.iv[..12])?;
                 job.tag(buffers.tag, tag_len.unwrap_or(0))
             }
+            (Kind::Mac, Some(key)) if algorithm.takes_iv(12) => {
+                Job::cipher(algorithm, direction, key, &buffers.iv[..12])?
+            }
             (_, Some(key)) => Job::mac(algorithm, key),
             (_, None) => Job::hash(algorithm),
         };

@@ -23,13 +23,14 @@ const TABLE: [(Algorithm, Direction); 8] = [
 ];
 
 /// Other algorithms that IPsec, TLS and storage use, with kernels of ours.
-const MORE: [(Algorithm, Direction); 10] = [
+const MORE: [(Algorithm, Direction); 11] = [
     (Algorithm::Sha1, Direction::Encrypt),
     (Algorithm::HmacSha1, Direction::Encrypt),
     (Algorithm::Aes128Cmac, Direction::Encrypt),
     (Algorithm::Aes256Cmac, Direction::Encrypt),
     (Algorithm::Aes128Gcm, Direction::Encrypt),
     (Algorithm::Aes256Gcm, Direction::Encrypt),
+    (Algorithm::Aes128Gmac, Direction::Encrypt),
     (Algorithm::Aes128Ccm, Direction::Encrypt),
     (Algorithm::Aes256Ccm, Direction::Encrypt),
     (Algorithm::Aes128Cfb, Direction::Encrypt),

@@ -107,6 +107,7 @@ pub(crate) fn rustcrypto(spec: &Spec, key: &[u8]) -> Result<Work> {
         (Algorithm::Aes256Cmac, _) => mac::<cmac::Cmac<Aes256>>(key)?,
         (Algorithm::Aes128Gcm, Direction::Encrypt) => aead::<aes_gcm::Aes128Gcm>(key)?,
         (Algorithm::Aes256Gcm, Direction::Encrypt) => aead::<aes_gcm::Aes256Gcm>(key)?,
+        (Algorithm::Aes128Gmac, _) => gmac::<aes_gcm::Aes128Gcm>(key)?,
         (Algorithm::Aes256Ccm, Direction::Encrypt) => aead::<ccm::Ccm<Aes256, U16, U12>>(key)?,
         (Algorithm::Aes128Ccm, Direction::Encrypt) => aead::<ccm::Ccm<Aes128, U16, U12>>(key)?,
         // The sizes of the rows are whole blocks, of which DOCSIS makes what CBC does.
@@ -133,6 +134,19 @@ where
     Ok(Box::new(move |iv, buffer| {
         let nonce = Nonce::<A>::try_from(&iv[..12]).expect("12 bytes");
         cipher.encrypt_inout_detached(&nonce, &[], buffer.into()).expect("a short message").to_vec()
+    }))
+}
+
+/// The tag of GCM over associated data alone.
+fn gmac<A>(key: &[u8]) -> Result<Work>
+where
+    A: AeadInOut + KeyInit + 'static,
+{
+    let cipher = A::new_from_slice(key)?;
+    Ok(Box::new(move |iv, buffer| {
+        let nonce = Nonce::<A>::try_from(&iv[..12]).expect("12 bytes");
+        let message = (&mut [][..]).into();
+        cipher.encrypt_inout_detached(&nonce, buffer, message).expect("a short message").to_vec()
     }))
 }
 

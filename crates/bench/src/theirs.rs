@@ -31,7 +31,7 @@ impl Theirs {
         }
         let iv_len = match spec.algorithm.kind() {
             Kind::Cipher => 16,
-            Kind::Aead => 12,
+            Kind::Aead | Kind::Mac if spec.algorithm.takes_iv(12) => 12,
             _ => 0,
         };
         let place = |(index, buffers): (usize, &Buffers)| Placed {

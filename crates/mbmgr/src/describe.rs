@@ -16,7 +16,7 @@ impl Algorithm {
             (Engine::Docsis(_) | Engine::Cfb(_), _) => "lanes, decrypt crate",
             (Engine::CbcMac, _) => "lanes",
             (Engine::Ccm(_), _) => "MAC lanes, counter wide",
-            (Engine::Ctr | Engine::Gcm(_), _) => "wide",
+            (Engine::Ctr | Engine::Gcm(_) | Engine::Gmac, _) => "wide",
             (Engine::Sha1, Backend::AesNi) => "crate",
             (Engine::Sha1, _) => "lanes, or crate",
             (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",

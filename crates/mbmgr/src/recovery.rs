@@ -161,7 +161,7 @@ impl Flight {
         }
         let route = self.route(&plan);
         let runs = match route {
-            Route::Chained => false,
+            Route::Chained | Route::Gmac => false,
             Route::Wide | Route::Gcm => self.lanes == 1,
             Route::Lane(group) => !group.is_ccm() || self.lanes == 1,
             Route::Single { .. } => {

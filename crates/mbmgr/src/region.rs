@@ -319,6 +319,12 @@ impl Region {
             && self.taken.iter().all(|taken| end <= taken.start || start >= taken.end)
     }
 
+    /// The address of `len` bytes that [`Region::holds`] said yes to, or of none, wherever they would lie.
+    #[inline(always)]
+    pub(crate) fn address_of(&self, at: Offset, len: usize) -> NonNull<u8> {
+        if len == 0 { self.base } else { self.address(at) }
+    }
+
     /// The address of an offset that [`Region::holds`] said yes to.
     #[inline(always)]
     pub(crate) fn address(&self, at: Offset) -> NonNull<u8> {

@@ -1,7 +1,9 @@
 //! What must be refused of a job with more than a message: tags, associated data, long IVs, keys by
 //! algorithm.
 
-use mbmgr::{Algorithm, Config, Direction, Error, Job, Key, KeyId, LAYOUT_HASH, Manager, Options};
+use mbmgr::{
+    Algorithm, Config, Direction, Error, Job, JobStatus, Key, KeyId, LAYOUT_HASH, Manager, Options,
+};
 use rstest::rstest;
 use shmem::{Offset, Placement, Segment, SegmentOptions};
 
@@ -64,6 +66,31 @@ fn tag_that_overlaps_is_refused(#[case] at: u64, #[case] other: &str) {
     let job = bench.seal().tag(bench.at(at), 16);
     let error = bench.refuse(&job);
     assert!(matches!(error, Error::Overlap { what: "tag", with, .. } if with == other), "{error}");
+}
+
+/// Nobody looks where associated data of no bytes would lie.
+#[rstest]
+fn no_associated_data_need_no_place(
+    #[values(Algorithm::Aes128Gcm, Algorithm::Aes128Ccm)] algorithm: Algorithm,
+) {
+    let mut tags = Vec::new();
+    for placed in [true, false] {
+        let mut bench = bench();
+        let job = Job::aead(algorithm, Direction::Encrypt, bench.key, &[2; 12])
+            .unwrap()
+            .from_to(bench.at(SRC), bench.at(DST), LEN)
+            .tag(bench.at(TAG), 16);
+        let job = if placed { job.aad(bench.at(AAD), 0) } else { job };
+        let done = match bench.manager.submit(&job).unwrap() {
+            Some(done) => done,
+            None => bench.manager.flush().unwrap().unwrap(),
+        };
+        assert_eq!(done.status, JobStatus::Ok);
+        let mut tag = [0; 16];
+        bench.manager.segment().read(bench.at(TAG), &mut tag).unwrap();
+        tags.push(tag);
+    }
+    assert!(tags[0] == tags[1] && tags[0] != [0; 16], "{tags:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! AES-GCM, GMAC and GHASH (NIST SP 800-38D). Counter mode is the kernels'; the hash is the `ghash`
-//! crate's.
+//! AES-GCM of a message in pieces, and GHASH (NIST SP 800-38D). Counter mode is the kernels'; the hash is the
+//! `ghash` crate's.
 
 use ghash::GHash;
 use ghash::universal_hash::{KeyInit, UniversalHash};
@@ -13,9 +13,6 @@ pub(crate) struct Gcm;
 
 /// Its counter mode.
 pub(crate) struct GcmStream;
-
-/// Its MAC without a message.
-pub(crate) struct Gmac;
 
 /// Its hash alone, with the hash key itself as the key.
 pub(crate) struct Ghash;
@@ -121,24 +118,6 @@ impl Aead for Gcm {
         let mut tag = tag_of(&hash.finalize());
         xor(&mut tag, &auth.mask);
         tag
-    }
-}
-
-impl Mac for Gmac {
-    type State = Auth;
-
-    fn start(request: &Request<'_>) -> Auth {
-        // The message of a MAC job is GCM's associated data.
-        let auth = <Gcm as Aead>::start(request);
-        Auth { aad_len: request.len, len: 0, ..auth }
-    }
-
-    fn update(auth: &mut Auth, bytes: &[u8]) {
-        auth.hash.update_padded(bytes);
-    }
-
-    fn finish(auth: Auth) -> Tag {
-        Gcm::tag(auth)
     }
 }
 

@@ -124,7 +124,7 @@ impl CcmGroup {
         let mut ticket = Ticket {
             position: entry.position,
             text,
-            aad: region.address(job.aad).as_ptr().cast_const(),
+            aad: region.address_of(job.aad, job.aad_len as usize).as_ptr().cast_const(),
             aad_len: job.aad_len as usize,
             tag: region.address(job.tag).as_ptr(),
             tag_len: job.digest_bytes(),

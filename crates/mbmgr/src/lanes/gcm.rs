@@ -1,5 +1,5 @@
-//! AES-GCM: a job by itself, by a wide kernel, from its submission to its end. Called by `Lanes`, and by
-//! `recovery` for the step that was in flight.
+//! AES-GCM and GMAC: a job by itself, by a wide kernel, from its submission to its end. Called by `Lanes`,
+//! and by `recovery` for the step that was in flight.
 //!
 //! In place a job survives a crash because each step's input is in the journal before its output is
 //! stored, and its counter follows from IV and place. Of the hash nothing is kept: of an encryption with
@@ -78,14 +78,15 @@ fn run_of<'a>(
     let schedule = hall.keys.schedules(key_index).0;
     let key = hall.keys.gcm(key_index, kernels);
     let first = first_counter(kernels, hall.region, key, job);
+    let aad_len = job.aad_len as usize;
     #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
     let (done, len) = (progress as usize, (job.len - progress) as usize);
     GcmRun {
         schedule,
         key,
         first: if progress == 0 { first } else { counted(&first, progress) },
-        aad: hall.region.address(job.aad).as_ptr().cast_const(),
-        aad_len: job.aad_len as usize,
+        aad: hall.region.address_of(job.aad, aad_len).as_ptr().cast_const(),
+        aad_len,
         src: hall.region.address(job.src).as_ptr().cast_const().wrapping_add(done),
         dst: hall.region.address(job.dst).as_ptr().wrapping_add(done),
         len,
@@ -155,6 +156,20 @@ fn open_or_resume(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
     if log.is_some() {
         journal::end(region.journal());
     }
+}
+
+/// Runs a job of GMAC, whose message is GCM's associated data, to its end. It only reads, and starts over
+/// after a crash.
+pub(super) fn run_mac(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
+    let (region, job) = (hall.region, entry.job);
+    let whole = run_of(kernels, hall, job, entry.plan.key_index, 0);
+    let run = GcmRun { aad: whole.src, aad_len: whole.len, len: 0, ..whole };
+    // SAFETY: `Job::check` found the message and the tag's place in the arena, which the region keeps mapped.
+    unsafe {
+        let tag = kernels.gcm_tag(&run, run.src);
+        put_tag(&tag, region.address(job.dst).as_ptr(), job.digest_bytes());
+    }
+    states.done(region, entry.position);
 }
 
 /// Writes the outputs of a step again: `len` bytes at `at` of the message, from the journal's log.

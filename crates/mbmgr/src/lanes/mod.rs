@@ -42,6 +42,8 @@ pub(crate) enum Route {
     Single { journaled: bool },
     /// At once, alone, by the kernel of GCM.
     Gcm,
+    /// The same for its hash alone.
+    Gmac,
     /// In a lane of a group.
     Lane(Group),
     /// Part by part, each where its algorithm runs.
@@ -120,6 +122,7 @@ impl Route {
             }
             (Engine::CbcMac, _) => by_key([Group::Cmac128, Group::Cmac192, Group::Cmac256]),
             (Engine::Gcm(_), _) => Route::Gcm,
+            (Engine::Gmac, _) => Route::Gmac,
             (Engine::Sha1, _) => Route::Lane(Group::Sha1),
             (Engine::Sha256, _) => Route::Lane(Group::Sha256),
             (Engine::Sha512, _) => Route::Lane(Group::Sha512),
@@ -143,6 +146,7 @@ impl Route {
                     | Group::Sha256
                     | Group::Sha512
             ) | Route::Single { journaled: false }
+                | Route::Gmac
                 | Route::Chained
         )
     }
@@ -337,6 +341,10 @@ impl Lanes {
             }
             Route::Gcm => {
                 gcm::run(self.kernels, hall, &mut self.states, entry);
+                return None;
+            }
+            Route::Gmac => {
+                gcm::run_mac(self.kernels, hall, &mut self.states, entry);
                 return None;
             }
             Route::Single { .. } | Route::Chained => {
