@@ -48,7 +48,7 @@ struct SweepArgs {
 
 #[derive(Debug, Args)]
 struct ThroughputArgs {
-    /// Rows to measure: table, more, burst, lanes, out-of-place, imix, same-page-offset, keys, backends,
+    /// Rows to measure: table, more, chain, burst, lanes, out-of-place, imix, same-page-offset, keys, backends,
     /// scale, or full for all of them; may be given more than once
     #[arg(long = "set", value_name = "SET", default_value = "table", value_parser = parse::<Set>)]
     sets: Vec<Set>,

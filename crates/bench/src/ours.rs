@@ -1,7 +1,7 @@
 //! Our manager as a contender: called as an application calls it.
 
 use anyhow::{Result, ensure};
-use mbmgr::{Algorithm, Completed, Config, Job, Key, Kind, Manager, Options};
+use mbmgr::{Authentication, Completed, Config, Job, Key, Kind, Manager, Options};
 
 use crate::rig::Rig;
 use crate::row::{Api, Spec};
@@ -136,14 +136,12 @@ fn drain(manager: &mut Manager) -> mbmgr::Result<u64> {
 
 fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
     let Spec { algorithm, direction, .. } = rig.spec;
-    let mut keys = Vec::new();
-    for key in rig.keys.iter().filter(|_| is_keyed(algorithm)) {
-        keys.push(manager.add_key(match algorithm {
-            Algorithm::HmacSha256 => Key::HmacSha256(key),
-            Algorithm::HmacSha512 => Key::HmacSha512(key),
-            _ => Key::For(algorithm, key),
-        })?);
-    }
+    let mut add = |algorithm, keys: &[Vec<u8>]| {
+        let keys = keys.iter().filter(|_| is_keyed(algorithm));
+        keys.map(|key| manager.add_key(Key::For(algorithm, key))).collect::<mbmgr::Result<Vec<_>>>()
+    };
+    let keys = add(algorithm, &rig.keys)?;
+    let hash_keys = add(rig.spec.hash.unwrap_or(algorithm), &rig.hash_keys)?;
     let mut jobs = Vec::new();
     for ((index, buffers), user) in rig.jobs.iter().enumerate().zip(0..) {
         let job = match (algorithm.kind(), keys.get(rig.key_of(index)).copied()) {
@@ -161,7 +159,18 @@ fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
             (_, Some(key)) => Job::mac(algorithm, key),
             (_, None) => Job::hash(algorithm),
         };
-        jobs.push(job.from_to(buffers.src, buffers.dst, buffers.len).user(user));
+        let job = job.from_to(buffers.src, buffers.dst, buffers.len).user(user);
+        jobs.push(match rig.spec.hash {
+            None => job,
+            Some(hash) => job.then_hash(Authentication {
+                algorithm: hash,
+                key: hash_keys.get(rig.key_of(index)).copied(),
+                src: buffers.dst,
+                len: u32::try_from(buffers.len)?,
+                tag: buffers.tag,
+                tag_len: 0,
+            }),
+        });
     }
     Ok(jobs)
 }

@@ -22,6 +22,8 @@ pub(crate) struct Rig {
     pub(crate) spec: Spec,
     /// One key, or one for each job.
     pub(crate) keys: Vec<Vec<u8>>,
+    /// As many of the hash that the jobs are chained with.
+    pub(crate) hash_keys: Vec<Vec<u8>>,
     pub(crate) jobs: Vec<Buffers>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Buffers {
     pub(crate) dst: Offset,
     pub(crate) len: u64,
     pub(crate) iv: [u8; 16],
-    /// Where an AEAD has its tag, and a hash or MAC its digest.
+    /// Where an AEAD or a chain has its tag, and a hash or MAC its digest.
     pub(crate) tag: Offset,
 }
 
@@ -53,9 +55,10 @@ impl Rig {
             Keys::One => 1,
             Keys::Each => spec.jobs(),
         };
-        let key = |index| bytes(u64::MAX - index, key_len(spec.algorithm));
-        let keys = (0..keys).map(key).collect();
-        let mut rig = Rig { segment, spec: *spec, keys, jobs: Vec::new() };
+        let key = |of: Algorithm| move |index| bytes(u64::MAX - index, key_len(of));
+        let hash_keys = spec.hash.map_or(vec![], |hash| (0..keys).map(key(hash)).collect());
+        let keys = (0..keys).map(key(spec.algorithm)).collect();
+        let mut rig = Rig { segment, spec: *spec, keys, hash_keys, jobs: Vec::new() };
         for job in 0..spec.jobs() {
             let buffers = rig.place(job)?;
             rig.jobs.push(buffers);
@@ -122,7 +125,7 @@ impl Rig {
                 output.resize(usize::try_from(buffers.len)?, 0);
                 self.segment.read(buffers.dst, &mut output)?;
             }
-            let mut tag = vec![0; algorithm.digest_len().unwrap_or(0)];
+            let mut tag = vec![0; self.spec.tag_len()];
             self.segment.read(buffers.tag, &mut tag)?;
             output.append(&mut tag);
             outputs.push(output);

@@ -109,6 +109,8 @@ pub enum Keys {
 pub struct Spec {
     /// What the jobs compute.
     pub algorithm: Algorithm,
+    /// What each cipher job is chained with: encrypt-then-MAC.
+    pub hash: Option<Algorithm>,
     /// Which way.
     pub direction: Direction,
     /// How long they are.
@@ -138,6 +140,7 @@ impl Spec {
     pub fn new(algorithm: Algorithm, direction: Direction, sizes: Sizes) -> Spec {
         Spec {
             algorithm,
+            hash: None,
             direction,
             sizes,
             lanes: 16,
@@ -149,6 +152,20 @@ impl Spec {
             ring: 256,
             managers: 1,
         }
+    }
+
+    /// What the jobs compute, as `--cipher` of a sweep takes it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.hash {
+            None => self.algorithm.name().to_owned(),
+            Some(hash) => format!("{}+{hash}", self.algorithm),
+        }
+    }
+
+    /// Bytes of a job's digest or tag; 0 where it has none.
+    pub(crate) fn tag_len(&self) -> usize {
+        self.hash.unwrap_or(self.algorithm).digest_len().unwrap_or(0)
     }
 
     /// Jobs that differ.
@@ -170,7 +187,7 @@ impl Spec {
 /// One answer. Cycles are time stamp ticks for a job, as medians; `core` ones are the core's own.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Name of the algorithm.
+    /// Name of the algorithm, or of cipher and hash.
     pub cipher: String,
     /// encrypt or decrypt.
     pub direction: String,

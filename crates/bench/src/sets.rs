@@ -37,6 +37,14 @@ const MORE: [(Algorithm, Direction); 11] = [
     (Algorithm::Aes128Docsis, Direction::Encrypt),
 ];
 
+/// Encrypt-then-MAC, as IPsec and TLS have it.
+const CHAINS: [(Algorithm, Algorithm); 4] = [
+    (Algorithm::Aes128Cbc, Algorithm::HmacSha1),
+    (Algorithm::Aes128Cbc, Algorithm::HmacSha256),
+    (Algorithm::Aes256Cbc, Algorithm::HmacSha512),
+    (Algorithm::Aes128Ctr, Algorithm::HmacSha256),
+];
+
 /// A set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
@@ -44,6 +52,8 @@ pub enum Set {
     Table,
     /// As the table, other algorithms.
     More,
+    /// A cipher and a MAC of what it wrote, in one job.
+    Chain,
     /// The table with bursts.
     Burst,
     /// The table with 1, 4 and 8 lanes.
@@ -66,7 +76,7 @@ pub enum Set {
 
 impl Set {
     /// The names, for messages.
-    pub const NAMES: &str = "table, more, burst, lanes, out-of-place, imix, same-page-offset, keys, backends, scale or full";
+    pub const NAMES: &str = "table, more, chain, burst, lanes, out-of-place, imix, same-page-offset, keys, backends, scale or full";
 
     /// Its rows.
     #[must_use]
@@ -75,6 +85,7 @@ impl Set {
         match self {
             Set::Table => table,
             Set::More => rows_of(&MORE),
+            Set::Chain => chains(),
             Set::Burst => with(&table, |spec| spec.api = Api::Burst),
             Set::Lanes => [1, 4, 8]
                 .into_iter()
@@ -103,6 +114,7 @@ impl Set {
             Set::Full => [
                 Set::Table,
                 Set::More,
+                Set::Chain,
                 Set::Burst,
                 Set::Lanes,
                 Set::OutOfPlace,
@@ -126,6 +138,7 @@ impl FromStr for Set {
         Ok(match text {
             "table" => Set::Table,
             "more" => Set::More,
+            "chain" => Set::Chain,
             "burst" => Set::Burst,
             "lanes" => Set::Lanes,
             "out-of-place" => Set::OutOfPlace,
@@ -149,6 +162,14 @@ fn rows_of(table: &[(Algorithm, Direction)]) -> Vec<Spec> {
         .iter()
         .flat_map(|&(what, way)| TABLE_SIZES.map(|len| Spec::new(what, way, Sizes::All(len))))
         .collect()
+}
+
+fn chains() -> Vec<Spec> {
+    let rows = |(cipher, hash)| {
+        let rows = rows_of(&[(cipher, Direction::Encrypt)]);
+        with(&rows, move |spec| spec.hash = Some(hash))
+    };
+    CHAINS.into_iter().flat_map(rows).collect()
 }
 
 fn with(rows: &[Spec], change: impl Fn(&mut Spec)) -> Vec<Spec> {

@@ -35,13 +35,24 @@ type Input = (usize, [u8; 16], Vec<u8>);
 impl Single {
     /// RustCrypto.
     pub(crate) fn rustcrypto(rig: &Rig) -> Result<Single> {
-        let work = rig.keys.iter().map(|key| rustcrypto(&rig.spec, key)).collect::<Result<_>>()?;
+        let mut work =
+            rig.keys.iter().map(|key| rustcrypto(&rig.spec, key)).collect::<Result<Vec<_>>>()?;
+        if let Some(hash) = rig.spec.hash {
+            let hash = Spec { algorithm: hash, ..rig.spec };
+            let chained = work.into_iter().zip(&rig.hash_keys);
+            work = chained
+                .map(|(work, key)| Ok(chain(work, rustcrypto(&hash, key)?)))
+                .collect::<Result<_>>()?;
+        }
         Ok(Single { jobs: inputs(rig), work })
     }
 
     /// aws-lc-rs, for the algorithms that it has.
     #[cfg(feature = "aws-lc-rs")]
     pub(crate) fn aws_lc(rig: &Rig) -> Result<Option<Single>> {
+        if rig.spec.hash.is_some() {
+            return Ok(None);
+        }
         let work = rig.keys.iter().map(|key| crate::aws_lc::work(&rig.spec, key));
         let work = work.collect::<Result<Option<_>>>()?;
         Ok(work.map(|work| Single { jobs: inputs(rig), work }))
@@ -69,6 +80,14 @@ impl Single {
         }
         outputs
     }
+}
+
+/// A cipher, and then a hash of what it wrote.
+fn chain(mut cipher: Work, mut hash: Work) -> Work {
+    Box::new(move |iv, buffer| {
+        cipher(iv, buffer);
+        hash(iv, buffer)
+    })
 }
 
 fn inputs(rig: &Rig) -> Vec<Input> {

@@ -20,7 +20,7 @@ impl Theirs {
     /// `None` where the library lacks the algorithm.
     pub(crate) fn new(rig: &Rig) -> Result<Option<Theirs>> {
         let spec = &rig.spec;
-        if managed(spec.algorithm).is_ok() {
+        if spec.hash.is_none() && managed(spec.algorithm).is_ok() {
             return Ok(Some(Theirs::Managed(Managed::new(rig)?)));
         }
         let Some(algorithm) = ExactAlgorithm::named(spec.algorithm.name()) else {
@@ -29,8 +29,12 @@ impl Theirs {
         if spec.api != Api::Job || group(spec) != 0 {
             return Ok(None);
         }
+        let hash = match spec.hash.map(|hash| ExactAlgorithm::named(hash.name())) {
+            Some(None) => return Ok(None),
+            hash => hash.flatten(),
+        };
         let iv_len = match spec.algorithm.kind() {
-            Kind::Cipher => 16,
+            Kind::Cbc | Kind::Ctr | Kind::Cipher => 16,
             Kind::Aead | Kind::Mac if spec.algorithm.takes_iv(12) => 12,
             _ => 0,
         };
@@ -47,7 +51,8 @@ impl Theirs {
             dst: buffers.dst,
             len: buffers.len,
             tag: buffers.tag,
-            tag_len: spec.algorithm.digest_len().unwrap_or(0) as u64,
+            tag_len: spec.tag_len() as u64,
+            hash: hash.map(|hash| (hash, rig.hash_keys[rig.key_of(index)].clone())),
         };
         let jobs = rig.jobs.iter().enumerate().map(place).collect();
         let architecture = architecture(spec.backend);

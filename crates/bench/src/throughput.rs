@@ -200,7 +200,7 @@ fn row(
     let ours_core_cpb = ours_cpb / ticks_per_core_cycle;
     let (limit, limited_by) = limit(spec, limits).unzip();
     Ok(Row {
-        cipher: spec.algorithm.name().to_owned(),
+        cipher: spec.name(),
         direction: spec.direction.to_string(),
         size: spec.sizes.to_string(),
         lanes: spec.lanes,
@@ -235,6 +235,9 @@ fn row(
 /// The limit of a row's mixture, and what sets it.
 fn limit(spec: &Spec, limits: &Limits) -> Option<(f64, &'static str)> {
     let algorithm: Algorithm = spec.algorithm;
+    if spec.hash.is_some() {
+        return None;
+    }
     if let Sizes::All(len) = spec.sizes {
         return limits.of(algorithm, len);
     }

@@ -319,23 +319,26 @@ static void fill(IMB_JOB *to, const struct row *row, const struct exact_job *job
         to->user_data = (void *)(uintptr_t)job;
 }
 
-/* Adds the hash to a cipher's job, which works in place. */
-static int chain(IMB_MGR *m, IMB_JOB *to, const struct exact_job *job, struct expanded *key)
+/* Expands the key of the hash that a cipher's job is chained with. */
+static int expand_chained(IMB_MGR *m, const struct exact_job *job, struct expanded *key)
 {
-        const struct row *row = &rows[job->hash - 1];
         struct exact_job of_hash = *job;
         of_hash.key = job->hash_key;
         of_hash.key_len = job->hash_key_len;
         of_hash.iv_len = 0;
-        if (expand(m, row, &of_hash, key) != 0)
-                return -1;
+        return expand(m, &rows[job->hash - 1], &of_hash, key);
+}
+
+/* Adds the hash to a cipher's job, which works in place. */
+static void chain(IMB_JOB *to, const struct exact_job *job, struct expanded *key)
+{
+        const struct row *row = &rows[job->hash - 1];
         to->hash_alg = row->hash;
         to->chain_order = job->hash_first ? IMB_ORDER_HASH_CIPHER : IMB_ORDER_CIPHER_HASH;
         to->src = job->src - job->head_len;
         to->cipher_start_src_offset_in_bytes = job->head_len;
         to->msg_len_to_hash_in_bytes = job->hash_len;
-        fill_keys(to, row, &of_hash, key);
-        return 0;
+        fill_keys(to, row, job, key);
 }
 
 /* Hands the message of GCM or ChaCha20-Poly1305 over in pieces. */
@@ -385,11 +388,12 @@ static uint64_t take(const IMB_JOB *done)
 void *exact_prepare(IMB_MGR *m, const struct exact_job *jobs, uint64_t count)
 {
         struct expanded *keys = NULL;
-        if (posix_memalign((void **)&keys, 64, (count + 1) * sizeof(*keys)) != 0)
+        if (posix_memalign((void **)&keys, 64, (2 * count + 1) * sizeof(*keys)) != 0)
                 return NULL;
-        memset(keys, 0, (count + 1) * sizeof(*keys));
+        memset(keys, 0, (2 * count + 1) * sizeof(*keys));
         for (uint64_t i = 0; i < count; i++) {
-                if (expand(m, &rows[jobs[i].algorithm], &jobs[i], &keys[i]) != 0) {
+                if (expand(m, &rows[jobs[i].algorithm], &jobs[i], &keys[i]) != 0 ||
+                    (jobs[i].hash != 0 && expand_chained(m, &jobs[i], &keys[count + i]) != 0)) {
                         free(keys);
                         return NULL;
                 }
@@ -405,7 +409,10 @@ uint64_t exact_again(IMB_MGR *m, struct exact_job *jobs, void *expanded, uint64_
         struct expanded *keys = expanded;
         uint64_t completed = 0;
         for (uint64_t i = 0; i < count; i++) {
-                fill(IMB_GET_NEXT_JOB(m), &rows[jobs[i].algorithm], &jobs[i], &keys[i]);
+                IMB_JOB *next = IMB_GET_NEXT_JOB(m);
+                fill(next, &rows[jobs[i].algorithm], &jobs[i], &keys[i]);
+                if (jobs[i].hash != 0)
+                        chain(next, &jobs[i], &keys[count + i]);
                 const IMB_JOB *done = checked ? IMB_SUBMIT_JOB(m) : IMB_SUBMIT_JOB_NOCHECK(m);
                 while (done != NULL) {
                         completed += done->status == IMB_STATUS_COMPLETED;
@@ -440,8 +447,11 @@ uint64_t exact_run(IMB_MGR *m, struct exact_job *jobs, uint64_t count)
                 fill(next, row, &jobs[i], &keys[i]);
                 if (jobs[i].piece_count != 0 && cut(next, &jobs[i], &keys[i]) != 0)
                         continue;
-                if (jobs[i].hash != 0 && chain(m, next, &jobs[i], &keys[count + i]) != 0)
-                        continue;
+                if (jobs[i].hash != 0) {
+                        if (expand_chained(m, &jobs[i], &keys[count + i]) != 0)
+                                continue;
+                        chain(next, &jobs[i], &keys[count + i]);
+                }
                 for (IMB_JOB *done = IMB_SUBMIT_JOB(m); done != NULL; done = IMB_GET_COMPLETED_JOB(m))
                         came += take(done);
         }

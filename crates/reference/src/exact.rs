@@ -201,10 +201,12 @@ pub struct Placed {
     pub dst: Offset,
     /// Bytes of the message.
     pub len: u64,
-    /// What comes out of a hash, MAC or AEAD.
+    /// What comes out of a hash, MAC, AEAD or chain.
     pub tag: Offset,
     /// Its length.
     pub tag_len: u64,
+    /// The hash that follows the cipher, over the whole message, and its raw key.
+    pub hash: Option<(ExactAlgorithm, Vec<u8>)>,
 }
 
 /// Jobs whose keys are expanded once, to be submitted again and again, for the benchmark.
@@ -238,6 +240,7 @@ impl ExactBatch {
     ) -> Result<ExactBatch> {
         let manager = Exact::new(architecture)?;
         let raw = |job: &Placed| -> Result<RawJob> {
+            let hash = job.hash.as_ref();
             Ok(RawJob {
                 key: job.key.as_ptr(),
                 key_len: job.key.len() as u64,
@@ -250,11 +253,11 @@ impl ExactBatch {
                 len: job.len,
                 tag: segment.pointer(job.tag, job.tag_len)?.as_ptr(),
                 tag_len: job.tag_len,
-                hash_key: std::ptr::null(),
-                hash_key_len: 0,
+                hash_key: hash.map_or(std::ptr::null(), |(_, key)| key.as_ptr()),
+                hash_key_len: hash.map_or(0, |(_, key)| key.len() as u64),
                 head_len: 0,
-                hash_len: 0,
-                hash: 0,
+                hash_len: hash.map_or(0, |_| job.len),
+                hash: hash.map_or(0, |(algorithm, _)| algorithm.0 + 1),
                 hash_first: 0,
                 pieces: std::ptr::null(),
                 piece_count: 0,
