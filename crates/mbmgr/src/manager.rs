@@ -273,8 +273,9 @@ impl Manager {
         self.tail += 1;
         // Commits the job: from here on it will be finished, by whoever owns the manager.
         commit(&self.region.header().tail, self.tail);
-        let entry = Entry { position, job, plan, progress: 0, local: false };
-        self.lanes.enqueue(Hall { region: &self.region, keys: &self.keys }, &entry);
+        let entry = Entry::new(position, job, plan, 0);
+        let hall = Hall { region: &self.region, keys: &self.keys };
+        self.lanes.enqueue(hall, &entry, plan.chain.as_ref());
     }
 
     #[inline]

@@ -380,8 +380,8 @@ pub(crate) fn queue(
             resumable.then_some((job, plan, progress, stage))
         });
         if let Some((job, plan, progress, stage)) = checked {
-            let entry = Entry { position, job: &job, plan: &plan, progress, local: false };
-            lanes.resume(Hall { region, keys }, &entry, stage);
+            let entry = Entry::new(position, &job, &plan, progress);
+            lanes.resume(Hall { region, keys }, &entry, plan.chain.as_ref(), stage);
         } else {
             tracing::warn!(position, "slot is damaged: its job fails");
             lanes.note_ended(region, position, user, JobStatus::Failed(Failure::DamagedSlot));

@@ -83,6 +83,10 @@ pub(crate) struct ChainPlan {
     pub(crate) hash: Route,
     /// Where the hash's key lies in the table; 0 where there is none.
     pub(crate) hash_key: u32,
+    /// The hash, its key and the order of the parts.
+    pub(super) chained: Chained,
+    /// Bytes of the tag.
+    pub(super) tag: u64,
 }
 
 impl Job {
@@ -187,8 +191,13 @@ impl Job {
             self.check_tag(chained.order)?;
             self.cipher_part().check_alone(region, keys)?
         };
-        let chain =
-            ChainPlan { cipher: of_cipher.route, hash: of_hash.route, hash_key: of_hash.key_index };
+        let chain = ChainPlan {
+            cipher: of_cipher.route,
+            hash: of_hash.route,
+            hash_key: of_hash.key_index,
+            chained: *chained,
+            tag: self.digest_bytes() as u64,
+        };
         Ok(of_cipher.for_chained(self, chain))
     }
 

@@ -195,11 +195,6 @@ impl Plan {
         }
     }
 
-    /// The plan of a part of it.
-    pub(crate) fn for_part(self, route: Route, key_index: u32) -> Plan {
-        Plan { route, key_index, ..self }
-    }
-
     /// Where the part of a job runs that has a journal, if it has one at all.
     pub(crate) fn cipher_route(&self) -> Route {
         self.chain.map_or(self.route, |chain| chain.cipher)
@@ -225,7 +220,10 @@ impl Plan {
     #[inline(always)]
     fn covers(&self, job: &Job, region: &Region) -> bool {
         if !self.plain {
-            return self.covers_aead(job, region);
+            return match &self.chain {
+                None => self.covers_aead(job, region),
+                Some(chain) => self.covers_chained(chain, job, region),
+            };
         }
         job.aad_len | job.iv_at_len | job.pieces == 0
             && job.chained.is_none()
@@ -274,6 +272,29 @@ impl Plan {
         region.holds(aad.0, aad.1)
             && are_apart(aad, (job.tag, self.tag))
             && are_apart(aad, (job.dst, job.len))
+    }
+
+    /// As `covers`, for a chained job whose tag lies apart from all that its parts read and write: of one
+    /// that does not, the full check has the rules.
+    #[inline(never)]
+    fn covers_chained(&self, chain: &ChainPlan, job: &Job, region: &Region) -> bool {
+        let (src, dst) = ((job.src, job.len), (job.dst, job.len));
+        let (tag, hashed) = ((job.tag, chain.tag), (job.aad, u64::from(job.aad_len)));
+        let in_place = job.src == job.dst;
+        self.digest == 0
+            && job.iv_at_len | job.pieces == 0
+            && job.chained == Some(chain.chained)
+            && self.is_alike(job)
+            && job.len.wrapping_sub(self.min_len) <= MAX_JOB_LEN - self.min_len
+            && job.len & self.block_mask == 0
+            && hashed.1 <= MAX_JOB_LEN
+            && region.holds(job.src, job.len)
+            && (in_place || self.is_disjoint(job, job.len, region))
+            && region.holds(hashed.0, hashed.1)
+            && region.holds(job.tag, chain.tag)
+            && are_apart(tag, hashed)
+            && are_apart(tag, src)
+            && (in_place || are_apart(tag, dst))
     }
 
     /// Whether the `out` bytes at the job's destination are in the arena and apart from its source.

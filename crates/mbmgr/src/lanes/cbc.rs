@@ -108,7 +108,7 @@ impl CbcGroup {
     #[inline(always)]
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
-        self.columns.set(lane, job.key, || hall.keys.schedules(entry.plan.key_index).0);
+        self.columns.set(lane, job.key, || hall.keys.schedules(entry.key_index).0);
         #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
         let (len, done, block) = (job.len as u32, entry.progress as u32, BLOCK as u32);
         let src = hall.region.address(job.src).as_ptr().wrapping_add(done as usize);

@@ -113,7 +113,7 @@ impl CcmGroup {
         entry: &Entry<'_>,
     ) -> bool {
         let (region, job) = (hall.region, entry.job);
-        let text = Text::of(region, job, entry.plan.key_index);
+        let text = Text::of(region, job, entry.key_index);
         if entry.progress > 0 {
             text.crypt(kernels, hall, states, entry.position, entry.progress);
             return false;

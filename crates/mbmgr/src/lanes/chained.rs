@@ -13,11 +13,12 @@ use std::ptr;
 
 use shmem::seeded::{Bug, seeded};
 use subtle::ConstantTimeEq;
+use zerocopy::IntoBytes as _;
 use zeroize::Zeroizing;
 
 use crate::algorithm::Direction;
 use crate::cipher::Tag;
-use crate::job::{Failure, Job, Part, Plan};
+use crate::job::{ChainPlan, Failure, Job, Part};
 use crate::keys::KeyId;
 use crate::layout::STATUS_DONE;
 use crate::region::{Region, commit32};
@@ -27,29 +28,35 @@ use super::{Entry, Hall, Lanes, NO_LINK, State, States};
 /// A chained job that has not ended.
 struct Link {
     job: Job,
-    plan: Plan,
+    chain: ChainPlan,
+    /// Where the cipher's key lies in the table.
+    key_index: u32,
     /// Parts that are complete.
     stage: u32,
-    /// What the hash part gave, until the tag is stored or compared.
-    digest: Zeroizing<Tag>,
+    /// What the hash part gave, until the tag is stored or compared. Words: they are zeroized one volatile
+    /// store each.
+    digest: Zeroizing<[u64; DIGEST_WORDS]>,
 }
+
+const DIGEST_WORDS: usize = size_of::<Tag>() / 8;
 
 /// All of them.
 pub(super) struct Links {
     links: Vec<Option<Link>>,
+    /// The places in `links` that are free.
+    free: Vec<usize>,
     /// Jobs whose next part is to be put into a lane, in the order in which their parts ended.
     ready: VecDeque<u64>,
 }
 
 impl Links {
     pub(super) fn new() -> Links {
-        Links { links: Vec::new(), ready: VecDeque::new() }
+        Links { links: Vec::new(), free: Vec::new(), ready: VecDeque::new() }
     }
 
     /// Where a new link goes, as [`super::Place::link`] has it.
     fn add(&mut self, link: Link) -> u16 {
-        let free = self.links.iter().position(Option::is_none);
-        let index = free.unwrap_or_else(|| {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.links.push(None);
             self.links.len() - 1
         });
@@ -82,10 +89,16 @@ impl Lanes {
     /// Puts a chained job into the lane of its part number `stage`, and what follows from it.
     #[cold]
     #[inline(never)]
-    pub(super) fn enqueue_chained(&mut self, hall: Hall<'_>, entry: &Entry<'_>, stage: u32) {
-        let Entry { position, job, plan, progress, .. } = *entry;
-        let digest = Zeroizing::new([0; 64]);
-        let link = Link { job: *job, plan: *plan, stage, digest };
+    pub(super) fn enqueue_chained(
+        &mut self,
+        hall: Hall<'_>,
+        entry: &Entry<'_>,
+        chain: &ChainPlan,
+        stage: u32,
+    ) {
+        let Entry { position, job, key_index, progress, .. } = *entry;
+        let digest = Zeroizing::new([0; DIGEST_WORDS]);
+        let link = Link { job: *job, chain: *chain, key_index, stage, digest };
         let link = self.states.links.add(link);
         self.states.places[hall.region.index(position)].link = link;
         self.place_part(hall, position, progress);
@@ -102,17 +115,12 @@ impl Lanes {
     fn place_part(&mut self, hall: Hall<'_>, position: u64, progress: u64) {
         let link = self.states.places[hall.region.index(position)].link;
         let Some(link) = self.states.links.get(link) else { return };
-        let Some(chain) = link.plan.chain else { return };
-        let (job, plan, local) = match link.job.part(link.stage) {
-            Some(Part::Hash) => {
-                (link.job.hash_part(), link.plan.for_part(chain.hash, chain.hash_key), true)
-            }
-            _ => {
-                let plan = link.plan.for_part(chain.cipher, link.plan.key_index);
-                (link.job.cipher_part(), plan, false)
-            }
+        let chain = &link.chain;
+        let (job, route, key_index, local) = match link.job.part(link.stage) {
+            Some(Part::Hash) => (link.job.hash_part(), chain.hash, chain.hash_key, true),
+            _ => (link.job.cipher_part(), chain.cipher, link.key_index, false),
         };
-        let entry = Entry { position, job: &job, plan: &plan, progress, local };
+        let entry = Entry { position, job: &job, route, key_index, progress, local };
         if let Some(full) = self.place(hall, &entry) {
             // At least one job leaves the group, so the next one finds room.
             self.run_group(hall, full);
@@ -130,7 +138,7 @@ impl States {
     pub(super) fn put_digest(&mut self, region: &Region, position: u64, digest: &Tag) {
         let link = self.places[region.index(position)].link;
         if let Some(link) = self.links.get(link) {
-            *link.digest = *digest;
+            link.digest.as_mut_bytes().copy_from_slice(digest);
         }
     }
 
@@ -168,6 +176,7 @@ impl States {
         let link = std::mem::replace(&mut self.places[index].link, NO_LINK);
         if let Some(at) = usize::from(link).checked_sub(1) {
             self.links.links[at] = None;
+            self.links.free.push(at);
         }
     }
 }
@@ -180,12 +189,12 @@ impl Link {
         if self.job.direction == Direction::Encrypt {
             // SAFETY: `Job::check` found `len` bytes at the tag's place in the arena, which the region
             // keeps mapped, and no more than a digest has.
-            unsafe { ptr::copy_nonoverlapping(self.digest.as_ptr(), at, len) };
+            unsafe { ptr::copy_nonoverlapping(self.digest.as_bytes().as_ptr(), at, len) };
             return true;
         }
         let mut expected = [0; 64];
         // SAFETY: as above, the other way.
         unsafe { ptr::copy_nonoverlapping(at.cast_const(), expected.as_mut_ptr(), len) };
-        self.digest[..len].ct_eq(&expected[..len]).into()
+        self.digest.as_bytes()[..len].ct_eq(&expected[..len]).into()
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
         return open_or_resume(kernels, hall, states, entry);
     }
     let (region, job) = (hall.region, entry.job);
-    let run = run_of(kernels, hall, job, entry.plan.key_index, 0);
+    let run = run_of(kernels, hall, job, entry.key_index, 0);
     let log = begin(region, entry, &run);
     // SAFETY: `Job::check` found source, destination, associated data and tag in the arena, which the
     // region keeps mapped, source and destination the same or disjoint.
@@ -125,7 +125,7 @@ fn begin<'a>(region: &'a Region, entry: &Entry<'_>, run: &GcmRun<'_>) -> Option<
 /// A decryption, or an encryption of which some steps were complete before a takeover.
 #[inline(never)]
 fn open_or_resume(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
-    let (region, job, key_index) = (hall.region, entry.job, entry.plan.key_index);
+    let (region, job, key_index) = (hall.region, entry.job, entry.key_index);
     let run = run_of(kernels, hall, job, key_index, entry.progress);
     let tag_len = job.digest_bytes();
     let tag_at = region.address(job.tag).as_ptr();
@@ -162,7 +162,7 @@ fn open_or_resume(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: 
 /// after a crash.
 pub(super) fn run_mac(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
     let (region, job) = (hall.region, entry.job);
-    let whole = run_of(kernels, hall, job, entry.plan.key_index, 0);
+    let whole = run_of(kernels, hall, job, entry.key_index, 0);
     let run = GcmRun { aad: whole.src, aad_len: whole.len, len: 0, ..whole };
     // SAFETY: `Job::check` found the message and the tag's place in the arena, which the region keeps mapped.
     unsafe {

@@ -258,7 +258,7 @@ impl<H: Hash> HashGroup<H> {
     /// Puts a job into the next lane; true if that was the last free one.
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used, entry.job);
-        let material = job.key.and_then(|_| hall.keys.material(entry.plan.key_index));
+        let material = job.key.and_then(|_| hall.keys.material(entry.key_index));
         let midstates = material.and_then(H::midstates);
         let (init, outer) = match midstates {
             Some((inner, outer)) => (inner, Some(*outer)),

@@ -85,7 +85,7 @@ impl MacGroup {
     /// Puts a job into the next lane; true if that was the last free one.
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
         let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
-        let (schedule, last) = hall.keys.mac(entry.plan.key_index, self.is_xcbc);
+        let (schedule, last) = hall.keys.mac(entry.key_index, self.is_xcbc);
         self.columns.set(lane, job.key, || schedule);
         let src = hall.region.address(job.src).as_ptr().cast_const();
         #[expect(clippy::cast_possible_truncation, reason = "a job is at most MAX_JOB_LEN long")]

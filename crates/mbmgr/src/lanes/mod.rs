@@ -19,7 +19,7 @@ use shmem::Secrets;
 
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::Result;
-use crate::job::{Failure, Job, JobStatus, Plan};
+use crate::job::{ChainPlan, Failure, Job, JobStatus, Plan};
 use crate::kernel::Kernels;
 use crate::keys::{KeyId, KeyKind, KeyTable};
 use crate::layout::{STATUS_DONE, STATUS_FAILED};
@@ -169,12 +169,23 @@ pub(crate) struct Entry<'a> {
     pub(crate) position: u64,
     /// The request.
     pub(crate) job: &'a Job,
-    /// How to run it.
-    pub(crate) plan: &'a Plan,
+    /// Where it runs.
+    pub(crate) route: Route,
+    /// Where its key lies in the table; 0 where there is none.
+    pub(crate) key_index: u32,
     /// Bytes that are complete already: not 0 only after a takeover.
     pub(crate) progress: u64,
     /// A digest goes to [`States::put_digest`] instead of the job's destination.
     pub(crate) local: bool,
+}
+
+impl<'a> Entry<'a> {
+    /// A job as planned.
+    #[inline(always)]
+    pub(crate) fn new(position: u64, job: &'a Job, plan: &Plan, progress: u64) -> Entry<'a> {
+        let (route, key_index) = (plan.route, plan.key_index);
+        Entry { position, job, route, key_index, progress, local: false }
+    }
 }
 
 /// What a run needs of the manager around it.
@@ -310,10 +321,10 @@ impl Lanes {
 
     /// Puts a job into a lane, and runs the group once it is full. Single-buffer modes run at once.
     #[inline]
-    pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>) {
+    pub(crate) fn enqueue(&mut self, hall: Hall<'_>, entry: &Entry<'_>, chain: Option<&ChainPlan>) {
         self.states.places[hall.region.index(entry.position)].user = entry.job.user;
-        if entry.plan.route == Route::Chained {
-            return self.enqueue_chained(hall, entry, 0);
+        if let Some(chain) = chain {
+            return self.enqueue_chained(hall, entry, chain, 0);
         }
         if let Some(full) = self.place(hall, entry) {
             self.run(hall, full);
@@ -321,19 +332,24 @@ impl Lanes {
     }
 
     /// As `enqueue`, for a job of which a chained one's first `stage` parts are complete.
-    pub(crate) fn resume(&mut self, hall: Hall<'_>, entry: &Entry<'_>, stage: u32) {
+    pub(crate) fn resume(
+        &mut self,
+        hall: Hall<'_>,
+        entry: &Entry<'_>,
+        chain: Option<&ChainPlan>,
+        stage: u32,
+    ) {
         self.states.places[hall.region.index(entry.position)].user = entry.job.user;
-        if entry.plan.route == Route::Chained {
-            self.enqueue_chained(hall, entry, stage);
-        } else {
-            self.enqueue(hall, entry);
+        match chain {
+            Some(chain) => self.enqueue_chained(hall, entry, chain, stage),
+            None => self.enqueue(hall, entry, None),
         }
     }
 
     /// Puts a job, or a part of one, into a lane; gives the group if it is full.
     #[inline(always)]
     fn place(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> Option<Group> {
-        let group = match entry.plan.route {
+        let group = match entry.route {
             Route::Lane(group) => group,
             Route::Wide => {
                 wide::run(self.kernels, hall, &mut self.states, entry);

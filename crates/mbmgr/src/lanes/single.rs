@@ -92,7 +92,7 @@ impl<A> ByAead<A> {
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
     let Some(single) = entry.job.algorithm.row().engine.single() else { return };
     let (position, progress) = (entry.position, entry.progress);
-    let key = entry.plan.key_index;
+    let key = entry.key_index;
     let digest = Cell::new([0; 64]);
     // A list of pieces that somebody changed since the job was checked.
     let Ok(text) = Text::of(entry.job, hall.region) else {

@@ -27,7 +27,7 @@ pub(super) fn begin(region: &Region, position: u64, base: u32, len: usize) -> Lo
 /// Runs a job to its end.
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
     let (region, job) = (hall.region, entry.job);
-    let (encrypt, decrypt) = hall.keys.schedules(entry.plan.key_index);
+    let (encrypt, decrypt) = hall.keys.schedules(entry.key_index);
     #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
     let (done, base, len) =
         (entry.progress as usize, entry.progress as u32, (job.len - entry.progress) as usize);
