@@ -51,6 +51,9 @@ impl Bench {
     /// Refused, and a good job still passes.
     fn refuse(mut self, job: &Job) -> Error {
         let error = self.manager.submit(job).expect_err("the job must be refused");
+        // Also behind a good one of the same kind, whose plan a check may take over.
+        let burst = self.manager.submit_burst(&[self.seal(), *job], &mut Vec::new());
+        assert_eq!(burst.expect_err("so must the burst").to_string(), error.to_string());
         let done = self.manager.submit(&self.seal().user(7)).unwrap().unwrap();
         assert_eq!((done.user, done.sequence), (7, 0), "a refused job must not be queued");
         error

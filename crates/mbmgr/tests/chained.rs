@@ -221,16 +221,26 @@ fn refused(job: impl FnOnce(&Bench) -> Job) -> Error {
     let mut bench = bench(None);
     let job = job(&bench);
     let error = bench.manager.submit(&job).expect_err("the job must be refused");
+    // Also behind a good one of the same kind, whose plan a check may take over.
+    let hash = bench.hash(TEXT, 256, TAG);
+    for direction in [Direction::Encrypt, Direction::Decrypt] {
+        let cipher = bench.cipher(direction);
+        for good in [cipher.then_hash(hash), cipher.after_hash(hash)] {
+            let burst = bench.manager.submit_burst(&[good, job], &mut Vec::new());
+            assert_eq!(burst.expect_err("so must the burst").to_string(), error.to_string());
+        }
+    }
     assert_eq!(bench.manager.queue_len(), 0, "a refused job is not queued");
     error
 }
 
 #[rstest]
-#[case::in_the_ciphertext(TEXT + 255)]
-#[case::in_what_is_hashed(TEXT - 8)]
-fn tag_in_what_a_crash_needs_is_refused(#[case] tag: u64) {
+#[case::in_the_ciphertext(TEXT - 8, TEXT + 255)]
+#[case::in_both(TEXT - 8, TEXT - 8)]
+#[case::in_what_is_hashed(OUT, OUT + 8)]
+fn tag_in_what_a_crash_needs_is_refused(#[case] hashed: u64, #[case] tag: u64) {
     let error =
-        refused(|bench| bench.cipher(Direction::Encrypt).then_hash(bench.hash(TEXT - 8, 64, tag)));
+        refused(|bench| bench.cipher(Direction::Encrypt).then_hash(bench.hash(hashed, 64, tag)));
     assert!(matches!(error, Error::Overlap { .. } | Error::PartialOverlap { .. }), "{error}");
 }
 
