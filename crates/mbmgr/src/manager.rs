@@ -157,7 +157,14 @@ impl Manager {
     pub fn submit_burst(&mut self, jobs: &[Job], completed: &mut Vec<Completed>) -> Result<usize> {
         self.enter()?;
         self.region.notice_others()?;
-        for job in jobs {
+        // Of a train, the plan of the first is that of all, and need not be looked for again.
+        let mut one_plan = true;
+        for (index, job) in jobs.iter().enumerate() {
+            let region = &self.region;
+            if index > 0 && self.plan.as_ref().is_some_and(|plan| plan.fits(job, region)) {
+                continue;
+            }
+            one_plan &= index == 0;
             self.plan_for(job)?;
         }
         let mut accepted = 0;
@@ -165,7 +172,9 @@ impl Manager {
             if self.check_room().is_err() {
                 break;
             }
-            self.plan_for(job)?;
+            if !one_plan {
+                self.plan_for(job)?;
+            }
             self.accept(job);
             accepted += 1;
             completed.extend(self.next_after_submit());

@@ -207,6 +207,12 @@ impl Plan {
         self.covers(job, region) && (self.key == job.key || self.change_key(job, keys))
     }
 
+    /// Whether the plan is that of the job as it is.
+    #[inline(always)]
+    pub(crate) fn fits(&self, job: &Job, region: &Region) -> bool {
+        self.key == job.key && self.covers(job, region)
+    }
+
     /// A train of jobs with a key each, as of many connections.
     #[inline]
     fn change_key(&mut self, job: &Job, keys: &KeyTable) -> bool {
