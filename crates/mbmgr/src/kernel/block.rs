@@ -96,6 +96,83 @@ pub(super) unsafe fn keep<V: BlockVector>(from: *const u8, to: *mut u8, len: usi
     }
 }
 
+/// The `len` bytes at `from` in `N` registers, zero behind them.
+///
+/// # Safety
+/// As the methods of `V`; `len` is at most `N` registers, and exactly that if `FULL`.
+#[inline(always)]
+pub(super) unsafe fn load_some<V: BlockVector, const N: usize, const FULL: bool>(
+    from: *const u8,
+    len: usize,
+) -> [V; N] {
+    let mut registers = op!([V::zero(); N]);
+    for (i, register) in registers.iter_mut().enumerate() {
+        let at = i * V::BYTES;
+        if FULL || len >= at + V::BYTES {
+            *register = op!(V::load(from.add(at)));
+        } else if len > at {
+            *register = op!(V::load_partial(from.add(at), len - at));
+        }
+    }
+    registers
+}
+
+/// The opposite of [`load_some`].
+///
+/// # Safety
+/// As [`load_some`], with `to` for `from`.
+#[inline(always)]
+pub(super) unsafe fn store_some<V: BlockVector, const N: usize, const FULL: bool>(
+    registers: &[V; N],
+    to: *mut u8,
+    len: usize,
+) {
+    for (i, register) in registers.iter().enumerate() {
+        let at = i * V::BYTES;
+        if FULL || len >= at + V::BYTES {
+            op!(register.store(to.add(at)));
+        } else if len > at {
+            op!(register.store_partial(to.add(at), len - at));
+        }
+    }
+}
+
+/// Stores what [`load_some`] gave to an address aligned to a register, in whole registers: as [`keep`].
+///
+/// # Safety
+/// As [`load_some`]; there is room for whole registers.
+#[inline(always)]
+pub(super) unsafe fn keep_some<V: BlockVector, const N: usize, const FULL: bool>(
+    registers: &[V; N],
+    to: *mut u8,
+    len: usize,
+) {
+    for (i, register) in registers.iter().enumerate() {
+        let at = i * V::BYTES;
+        if FULL || len > at {
+            op!(register.store_aligned(to.add(at)));
+        }
+    }
+}
+
+/// Registers of the longest step that stays in registers from its input to its output; longer ones are
+/// read again from where they are.
+pub(super) const FEW: usize = 4;
+
+/// Calls `$step` for a step of `$len` bytes, at most [`FEW`] registers of `$vector`: by how many it fills.
+macro_rules! by_registers {
+    ($vector:ty, $len:expr, $step:ident::<$v:ty, $rounds:ident> $arguments:tt) => {
+        match ($len.div_ceil(<$vector>::BYTES), $len % <$vector>::BYTES) {
+            (1, 0) => $step::<$v, $rounds, 1, true> $arguments,
+            (1, _) => $step::<$v, $rounds, 1, false> $arguments,
+            (2, 0) => $step::<$v, $rounds, 2, true> $arguments,
+            (4, 0) => $step::<$v, $rounds, 4, true> $arguments,
+            _ => $step::<$v, $rounds, 4, false> $arguments,
+        }
+    };
+}
+pub(super) use by_registers;
+
 /// The same address, of which the compiler knows nothing: what is read through it is read here, not
 /// kept from before in registers that run out.
 #[inline(always)]

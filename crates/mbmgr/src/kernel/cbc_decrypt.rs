@@ -2,7 +2,7 @@
 //! One generic body, called by the entries of `x86`. Per step the input and the ciphertext block
 //! before it are in the journal's log, committed before the first output is stored.
 
-use super::block::{BlockVector, keep};
+use super::block::{BlockVector, FEW, by_registers, keep, keep_some, load_some, store_some};
 use super::schedule::ROUND_KEYS;
 use super::{BLOCK, Schedule, WIDE_STEP};
 use crate::journal::{LOG_CHAIN, Log};
@@ -33,6 +33,10 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
         let mut before = V::broadcast(chain.as_ptr());
         // Now, because in place it is gone afterwards.
         *chain = src.add(len - BLOCK).cast::<[u8; BLOCK]>().read();
+        if len <= FEW * V::BYTES {
+            by_registers!(V, len, short::<V, ROUNDS>(&keys, src, dst, len, before, log));
+            return;
+        }
         let mut offset = 0;
         let mut k = 0;
         while offset < len {
@@ -71,6 +75,43 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
             }
             k += 1;
         }
+    }
+}
+
+/// A message of one step and at most `N` registers, exactly so many if `FULL`; `before` ends with the block
+/// before it.
+///
+/// # Safety
+/// `len` bytes are readable and writable, a log slot has room for them and a block; the instructions of `V`
+/// are enabled in the caller.
+#[inline(always)]
+unsafe fn short<V: BlockVector, const ROUNDS: usize, const N: usize, const FULL: bool>(
+    keys: &[V; ROUND_KEYS],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    before: V,
+    log: Option<&Log<'_>>,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let input = load_some::<V, N, FULL>(from, len);
+        if let Some(log) = log {
+            let slot = log.slot(0);
+            if !seeded(Bug::ChainNotLogged) {
+                before.store_last(slot.add(LOG_CHAIN));
+            }
+            keep_some::<V, N, FULL>(&input, slot, len);
+            log.commit(0);
+        }
+        let mut state = input;
+        decrypt::<V, ROUNDS, N>(keys, &mut state);
+        let mut before = before;
+        for (state, input) in state.iter_mut().zip(input) {
+            *state = state.xor(input.shift_in(before));
+            before = input;
+        }
+        store_some::<V, N, FULL>(&state, to, len);
     }
 }
 

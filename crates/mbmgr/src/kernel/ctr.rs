@@ -1,7 +1,9 @@
 //! AES-CTR of one buffer, in wide steps as CBC decrypt. One generic body, called by the entries of
 //! `x86`. Per step the input is in the journal's log, committed before the first output is stored.
 
-use super::block::{BlockVector, halves, keep};
+use super::block::{
+    BlockVector, FEW, by_registers, halves, keep, keep_some, load_some, store_some,
+};
 use super::schedule::ROUND_KEYS;
 use super::{BLOCK, Schedule, WIDE_STEP};
 use crate::journal::Log;
@@ -31,6 +33,10 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
         // Counters as little-endian numbers; valid while their low halves do not wrap.
         let mut count = V::count_from(first);
         let mut low = halves(first)[0];
+        if len > 0 && len <= FEW * V::BYTES && low <= u64::MAX - STEP_BLOCKS {
+            by_registers!(V, len, short::<V, ROUNDS>(&keys, src, dst, len, count, log));
+            return;
+        }
         let mut offset = 0;
         let mut k = 0;
         while offset < len {
@@ -79,6 +85,36 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
             low = low.wrapping_add(STEP_BLOCKS);
             k += 1;
         }
+    }
+}
+
+/// A message of one step and at most `N` registers, exactly so many if `FULL`, counted from `count`.
+///
+/// # Safety
+/// `len` bytes are readable and writable, a log slot has room for them; the instructions of `V` are enabled
+/// in the caller.
+#[inline(always)]
+unsafe fn short<V: BlockVector, const ROUNDS: usize, const N: usize, const FULL: bool>(
+    keys: &[V; ROUND_KEYS],
+    from: *const u8,
+    to: *mut u8,
+    len: usize,
+    count: V,
+    log: Option<&Log<'_>>,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let input = load_some::<V, N, FULL>(from, len);
+        if let Some(log) = log {
+            keep_some::<V, N, FULL>(&input, log.slot(0), len);
+            log.commit(0);
+        }
+        let mut state = [V::zero(); N];
+        for (i, state) in state.iter_mut().enumerate() {
+            *state = count.advance((i * V::BLOCKS) as u64).reverse_bytes();
+        }
+        encrypt::<V, ROUNDS, N>(keys, &mut state, &input);
+        store_some::<V, N, FULL>(&state, to, len);
     }
 }
 
