@@ -185,6 +185,10 @@ impl Flight {
         let (left, total) = match route {
             // Blocks, or what fills none: a run of its own.
             Route::Lane(group) if group.is_chain() => {
+                if left < BLOCK && base == 0 {
+                    // Such a job runs by itself: there is no ciphertext before it.
+                    return None;
+                }
                 let left = if left < BLOCK { left } else { left / BLOCK * BLOCK };
                 (left, if self.apart { total.min(left) } else { total })
             }

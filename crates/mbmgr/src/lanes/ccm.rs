@@ -40,9 +40,11 @@ struct Ticket {
     has_begun: bool,
     aad_done: usize,
     text_done: usize,
-    /// Blocks to go of what was gathered last, and where they lie.
+    /// Blocks to go of what was gathered last, and where they begin: in the source, or at `at` in the lane's
+    /// room.
     left: usize,
-    from: *const u8,
+    source: Option<*const u8>,
+    at: usize,
     /// The chain has ended, and the block that hides its value is on its way.
     is_ending: bool,
 }
@@ -72,8 +74,8 @@ pub(super) struct CcmGroup {
     columns: Columns,
 }
 
-// SAFETY: the pointers lead into the segment that the manager around this group keeps mapped, or into
-// the group, which stays in its place; nothing of them belongs to a thread.
+// SAFETY: the pointers lead into the segment that the manager around this group keeps mapped; nothing of
+// them belongs to a thread.
 unsafe impl Send for CcmGroup {}
 
 impl Drop for CcmGroup {
@@ -133,7 +135,8 @@ impl CcmGroup {
             aad_done: 0,
             text_done: 0,
             left: 0,
-            from: ptr::null(),
+            source: None,
+            at: 0,
             is_ending: false,
         };
         ticket.gather(kernels, hall, &mut self.rooms[self.room_of[lane]]);
@@ -157,7 +160,8 @@ impl CcmGroup {
                 if !ticket.is_ending {
                     // One more block in the lane, without a chain: the first counter block.
                     room[..BLOCK].copy_from_slice(&ticket.text.first);
-                    (ticket.left, ticket.from, ticket.is_ending) = (1, room.as_ptr(), true);
+                    ticket.take_from(None, 1);
+                    ticket.is_ending = true;
                     self.macs[lane] = std::mem::take(&mut self.lanes[lane].chain);
                     continue;
                 }
@@ -171,9 +175,10 @@ impl CcmGroup {
     fn advance(&mut self, kernels: Kernels, one_key: bool) {
         let blocks = self.tickets.iter().map(|ticket| ticket.left).min().unwrap_or(0);
         let lanes = &mut self.lanes[..self.tickets.len()];
-        for (lane, ticket) in lanes.iter_mut().zip(&mut self.tickets) {
-            lane.src = ticket.from;
-            ticket.from = ticket.from.wrapping_add(blocks * BLOCK);
+        for ((lane, ticket), room) in lanes.iter_mut().zip(&mut self.tickets).zip(self.room_of) {
+            let from = ticket.source.unwrap_or(self.rooms[room].as_ptr());
+            lane.src = from.wrapping_add(ticket.at);
+            ticket.at += blocks * BLOCK;
             ticket.left -= blocks;
         }
         let keys = self.columns.for_run(one_key);
@@ -251,7 +256,7 @@ impl Ticket {
         if self.encrypts && left > ROOM - filled {
             if filled == 0 {
                 // Whole blocks, from where they are.
-                (self.left, self.from) = (left / BLOCK, src);
+                self.take_from(Some(src), left / BLOCK);
                 self.text_done += left / BLOCK * BLOCK;
                 return true;
             }
@@ -273,8 +278,13 @@ impl Ticket {
             self.text_done += count;
             filled += count.next_multiple_of(BLOCK);
         }
-        (self.left, self.from) = (filled / BLOCK, room.as_ptr());
+        self.take_from(None, filled / BLOCK);
         filled > 0
+    }
+
+    /// What the lane takes in next: so many blocks of the source, or of its room.
+    fn take_from(&mut self, source: Option<*const u8>, blocks: usize) {
+        (self.source, self.at, self.left) = (source, 0, blocks);
     }
 
     /// Associated data behind their length, as much as there is room for; returns what is filled then.

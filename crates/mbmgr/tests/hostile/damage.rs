@@ -119,6 +119,13 @@ fn slot_fields(target: &mut impl Target, rng: &mut Rng, at: u64) {
     let tag = rng.pick(&[0, 0, 3, 4, 32, 64, 65, 255]);
     let what = algorithm_id(rng) | rng.below(3) << 16 | iv << 24 | tag << 32;
     target.put32(at, rng.below(4));
+    let chained = rng.below(8) == 0;
+    let hash = if chained { algorithm_id(rng) << 40 | rng.below(3) << 56 } else { 0 };
+    let what = what | hash;
+    if chained {
+        target.put64(at + 112, rng.below(5) | rng.below(3) << 32);
+        target.put32(at + 120, rng.below(4));
+    }
     if rng.below(2) == 0 {
         target.put64(at + 8, what);
         target.put64(at + 16, rng.below(5) | rng.below(3) << 32);

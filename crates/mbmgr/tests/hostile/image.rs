@@ -7,7 +7,10 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, OnceLock};
 
-use mbmgr::{Algorithm, Config, Direction, Job, Key, KeyId, Kind, LAYOUT_HASH, Manager, Options};
+use mbmgr::{
+    Algorithm, Authentication, Config, Direction, Job, Key, KeyId, Kind, LAYOUT_HASH, Manager,
+    Options,
+};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use shmem::{Offset, Placement, Segment, SegmentOptions};
 
@@ -45,7 +48,7 @@ pub(crate) fn buffer(i: u64) -> Offset {
 }
 
 /// Kinds of jobs that [`job`] makes, times what else it varies.
-pub(crate) const JOB_COUNT: u64 = 48;
+pub(crate) const JOB_COUNT: u64 = 84;
 
 /// Jobs of every kind: number `n` uses buffer `n % BUFFER_COUNT`. The associated data and the long IV
 /// lie between source and destination, the tag at the buffer's end.
@@ -62,7 +65,8 @@ pub(crate) fn job(n: u64, keys: &[KeyId]) -> Job {
             .aad(Offset::new(at.get() + 369), 13)
             .tag(Offset::new(at.get() + BUFFER_LEN - 16), 16)
     };
-    let job = match n % 16 {
+    let rest = |job: Job| Job { len: job.len - 3, ..job };
+    let job = match n % 21 {
         0..=3 => cipher(Algorithm::Aes128Cbc, Direction::Encrypt, keys[0], &[7; 16]),
         4 => cipher(Algorithm::Aes128Cbc, Direction::Decrypt, keys[0], &[9; 16]),
         5 => cipher(Algorithm::Aes256Ctr, Direction::Encrypt, keys[1], &[1; 12]),
@@ -80,6 +84,23 @@ pub(crate) fn job(n: u64, keys: &[KeyId]) -> Job {
         13 => cipher(Algorithm::Aes128Cfb, Direction::Decrypt, keys[0], &[4; 16]),
         14 => aead(Algorithm::Aes128Ccm, Direction::Encrypt, keys[0], &[3; 13]),
         15 => Job::hash(Algorithm::Sha3_256).from_to(at, out, len - 1),
+        16 => rest(cipher(Algorithm::Aes128Docsis, Direction::Encrypt, keys[0], &[8; 16])),
+        17 => rest(cipher(Algorithm::Aes256Cfb, Direction::Encrypt, keys[1], &[2; 16])),
+        18 => aead(Algorithm::Aes128Ccm, Direction::Decrypt, keys[0], &[3; 12]),
+        19 => Job::cipher(Algorithm::Aes128Gmac, Direction::Encrypt, keys[0], &[5; 12])
+            .unwrap()
+            .from_to(at, out, len),
+        20 => {
+            let job = cipher(Algorithm::Aes128Cbc, Direction::Encrypt, keys[0], &[7; 16]);
+            job.then_hash(Authentication {
+                algorithm: Algorithm::HmacSha256,
+                key: Some(keys[2]),
+                src: job.dst,
+                len: 16,
+                tag: Offset::new(at.get() + BUFFER_LEN - 16),
+                tag_len: 16,
+            })
+        }
         6 => Job::hash(Algorithm::Sha512).from_to(at, out, len - 5),
         _ => Job::mac(Algorithm::HmacSha256, keys[2]).from_to(at, out, len - 3).tag_len(12),
     };
@@ -224,16 +245,16 @@ pub(crate) fn allow_destinations(allowed: &mut Allowed, bytes: &[u8], manager: u
         }
         let what = word(bytes, at + 8).to_le_bytes();
         let id = usize::from(u16::from_le_bytes([what[0], what[1]]));
-        let Some(algorithm) = id.checked_sub(1).and_then(|row| Algorithm::ALL.get(row)) else {
-            continue;
-        };
+        let named = |id: usize| id.checked_sub(1).and_then(|row| Algorithm::ALL.get(row));
+        let Some(algorithm) = named(id) else { continue };
+        let hash = named(usize::from(u16::from_le_bytes([what[5], what[6]])));
         let (dst, len) = (word(bytes, at + 32), word(bytes, at + 40));
         let digest = match what[4] {
-            0 => algorithm.digest_len().unwrap_or(0) as u64,
+            0 => hash.unwrap_or(algorithm).digest_len().unwrap_or(0) as u64,
             len => u64::from(len),
         };
         allowed.add(dst, if algorithm.is_cipher() { len } else { digest });
-        if algorithm.kind() == Kind::Aead {
+        if algorithm.kind() == Kind::Aead || hash.is_some() {
             allowed.add(word(bytes, at + 88), digest);
         }
     }
