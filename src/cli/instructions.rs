@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use anyhow::Result;
 use bench::{Sizes, Spec};
 use clap::Args;
+use fixtures::chained::{Hash, Suite};
 use fixtures::sweep::Symbols;
-use mbmgr::{Algorithm, Backend, Direction};
+use mbmgr::{Backend, Direction, Order};
 
 use super::Outcome;
+use super::args::parse;
 
 #[derive(Debug, Args)]
 pub(super) struct InstructionsArgs {
-    /// What the jobs compute: aes-128-cbc, sha256, …
-    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc")]
-    cipher: Algorithm,
+    /// What the jobs compute: aes-128-cbc, sha256, …, or a cipher and the hash that follows it:
+    /// aes-128-cbc+hmac-sha1 (to encrypt)
+    #[arg(long, value_name = "NAME", default_value = "aes-128-cbc", value_parser = parse::<Suite>)]
+    cipher: Suite,
     /// encrypt or decrypt
     #[arg(long, default_value = "encrypt")]
     direction: Direction,
@@ -39,7 +42,21 @@ pub(super) fn run(args: &InstructionsArgs) -> Result<Outcome> {
     if !(1..=1000).contains(&args.turns) {
         return Ok(Outcome::Usage(format!("{} turns are not possible: use 1 to 1000", args.turns)));
     }
-    let spec = Spec { backend: args.backend, ..Spec::new(args.cipher, args.direction, args.size) };
+    let Suite { algorithm, hash } = args.cipher;
+    let hash = match hash {
+        None => None,
+        Some(Hash { algorithm, order: Order::CipherHash })
+            if args.direction == Direction::Encrypt =>
+        {
+            Some(algorithm)
+        }
+        Some(_) => {
+            let chain = "its jobs go in again and again, so a chain is a cipher, to encrypt, and then a hash";
+            return Ok(Outcome::Usage(format!("`{}` cannot be counted: {chain}", args.cipher)));
+        }
+    };
+    let spec =
+        Spec { backend: args.backend, hash, ..Spec::new(algorithm, args.direction, args.size) };
     // Tracer and tracee take turns: on one core that is several times as fast.
     bench::pin(bench::last_core()?)?;
     let found = bench::count_instructions(&spec, args.turns)?;
