@@ -69,7 +69,8 @@ pub(crate) struct Region {
     /// The bytes of this manager and of the others in the segment, as offsets, sorted: no buffer may
     /// lie there.
     taken: Vec<Range<u64>>,
-    /// The end of the last of them, in the arena.
+    /// The start of the first and the end of the last of them, in the arena.
+    clear_to: u64,
     clear_from: u64,
     /// [`Segment::root_changes`] when `taken` was made.
     taken_at: u64,
@@ -173,6 +174,7 @@ impl Region {
             base: segment.pointer(arena.start(), arena.end().get() - arena.start().get())?,
             arena: arena.start().get()..arena.end().get(),
             taken: Vec::new(),
+            clear_to: arena.start().get(),
             clear_from: arena.end().get(),
             taken_at: 0,
             segment: Arc::clone(segment),
@@ -233,8 +235,9 @@ impl Region {
                 _ => self.taken.push(span),
             }
         }
-        let last = self.taken.last().map_or(0, |span| span.end);
-        self.clear_from = last.max(self.arena.start);
+        let (first, last) = (self.taken.first(), self.taken.last());
+        self.clear_to = first.map_or(self.arena.end, |span| span.start);
+        self.clear_from = last.map_or(0, |span| span.end).max(self.arena.start);
         Ok(())
     }
 
@@ -309,8 +312,11 @@ impl Region {
     pub(crate) fn holds(&self, at: Offset, len: u64) -> bool {
         let start = at.get();
         let Some(end) = start.checked_add(len) else { return false };
-        // Buffers mostly lie behind the managers, which were allocated before them.
-        end <= self.arena.end && (start >= self.clear_from || self.is_between(start, end))
+        // Buffers mostly lie behind or before all managers.
+        let is_clear = start >= self.clear_from
+            || (end <= self.clear_to && start >= self.arena.start)
+            || self.is_between(start, end);
+        is_clear && end <= self.arena.end
     }
 
     /// Whether a range lies in the arena between managers.
