@@ -76,6 +76,18 @@ pub(crate) enum Part {
     Hash,
 }
 
+/// All that the lanes of a hash or MAC need of a job.
+pub(crate) struct Message {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) src: Offset,
+    /// Bytes at `src`.
+    pub(crate) len: u64,
+    pub(crate) dst: Offset,
+    /// Bytes of the digest at `dst`.
+    pub(crate) digest: usize,
+}
+
 /// How to run the parts of a chained job.
 #[derive(Clone, Copy)]
 pub(crate) struct ChainPlan {
@@ -85,8 +97,18 @@ pub(crate) struct ChainPlan {
     pub(crate) hash_key: u32,
     /// The hash, its key and the order of the parts.
     pub(super) chained: Chained,
+    /// Which part comes at which stage.
+    parts: [Option<Part>; 2],
     /// Bytes of the tag.
     pub(super) tag: u64,
+}
+
+impl ChainPlan {
+    /// As [`Job::part`].
+    #[inline]
+    pub(crate) fn part(&self, stage: u32) -> Option<Part> {
+        *self.parts.get(stage as usize)?
+    }
 }
 
 impl Job {
@@ -141,13 +163,41 @@ impl Job {
         }
     }
 
+    /// A part of a chained job as a job of its own.
+    pub(crate) fn alone(&self, part: Part) -> Job {
+        match part {
+            Part::Cipher => self.cipher_part(),
+            Part::Hash => self.hash_part(),
+        }
+    }
+
+    /// What the hash or MAC of a job covers: of a chained one, its hash.
+    #[inline(always)]
+    pub(crate) fn message(&self) -> Message {
+        let digest = self.digest_bytes();
+        match &self.chained {
+            None => {
+                let Job { algorithm, key, src, len, dst, .. } = *self;
+                Message { algorithm, key, src, len, dst, digest }
+            }
+            Some(hash) => Message {
+                algorithm: hash.algorithm,
+                key: hash.key,
+                src: self.aad,
+                len: u64::from(self.aad_len),
+                dst: self.tag,
+                digest,
+            },
+        }
+    }
+
     /// The cipher of a chained job as a job of its own.
-    pub(crate) fn cipher_part(&self) -> Job {
+    fn cipher_part(&self) -> Job {
         Job { chained: None, aad_len: 0, tag_len: 0, ..*self }
     }
 
     /// The hash of a chained job as a job of its own, whose destination is the tag's place.
-    pub(crate) fn hash_part(&self) -> Job {
+    fn hash_part(&self) -> Job {
         let (algorithm, key) =
             self.chained.map_or((self.algorithm, self.key), |hash| (hash.algorithm, hash.key));
         Job {
@@ -196,6 +246,7 @@ impl Job {
             hash: of_hash.route,
             hash_key: of_hash.key_index,
             chained: *chained,
+            parts: [self.part(0), self.part(1)],
             tag: self.digest_bytes() as u64,
         };
         Ok(of_cipher.for_chained(self, chain))

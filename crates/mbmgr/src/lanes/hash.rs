@@ -12,6 +12,7 @@
 use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
+use zerocopy::{Immutable, IntoBytes};
 use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
 
 use crate::algorithm::Algorithm;
@@ -30,7 +31,7 @@ type Midstates<'a, W> = (&'a [W; 8], &'a [W; 8]);
 
 /// What differs between the hashes.
 pub(super) trait Hash {
-    type Word: DefaultIsZeroes + 'static;
+    type Word: DefaultIsZeroes + IntoBytes + Immutable + 'static;
     /// Bytes of a block.
     const BLOCK: usize;
     /// Bytes of the whole state, as a digest.
@@ -53,8 +54,14 @@ pub(super) trait Hash {
     );
     /// The states after the inner and the outer pad of a key for this hash.
     fn midstates(material: &Material) -> Option<Midstates<'_, Self::Word>>;
-    /// Appends a word, big-endian.
-    fn put(word: Self::Word, into: &mut [u8]);
+    /// A word whose bytes in memory are those of `word` in big-endian order.
+    fn to_be(word: Self::Word) -> Self::Word;
+
+    /// The rows of a state that count: SHA-1 has fewer than the columns.
+    #[inline(always)]
+    fn rows(state: &mut Columns<Self::Word>) -> &mut [[Self::Word; MAX_LANES]] {
+        &mut state[..Self::STATE / size_of::<Self::Word>()]
+    }
 }
 
 /// SHA-1 and its HMAC.
@@ -88,8 +95,8 @@ impl Hash for Sha1 {
     }
 
     #[inline(always)]
-    fn put(word: u32, into: &mut [u8]) {
-        Sha256::put(word, into);
+    fn to_be(word: u32) -> u32 {
+        word.to_be()
     }
 }
 
@@ -130,8 +137,8 @@ impl Hash for Sha256 {
     }
 
     #[inline(always)]
-    fn put(word: u32, into: &mut [u8]) {
-        into.copy_from_slice(&word.to_be_bytes());
+    fn to_be(word: u32) -> u32 {
+        word.to_be()
     }
 }
 
@@ -172,8 +179,8 @@ impl Hash for Sha512 {
     }
 
     #[inline(always)]
-    fn put(word: u64, into: &mut [u8]) {
-        into.copy_from_slice(&word.to_be_bytes());
+    fn to_be(word: u64) -> u64 {
+        word.to_be()
     }
 }
 
@@ -257,14 +264,14 @@ impl<H: Hash> HashGroup<H> {
 
     /// Puts a job into the next lane; true if that was the last free one.
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
-        let (lane, job) = (self.used, entry.job);
+        let (lane, job) = (self.used, entry.job.message());
         let material = job.key.and_then(|_| hall.keys.material(entry.key_index));
         let midstates = material.and_then(H::midstates);
         let (init, outer) = match midstates {
             Some((inner, outer)) => (inner, Some(*outer)),
             None => (H::init(job.algorithm), None),
         };
-        for (row, word) in self.state.iter_mut().zip(init) {
+        for (row, word) in H::rows(&mut self.state).iter_mut().zip(init) {
             row[lane] = *word;
         }
 
@@ -284,10 +291,10 @@ impl<H: Hash> HashGroup<H> {
         ticket.key = job.key;
         ticket.outer = outer;
         ticket.dst = hall.region.address(job.dst).as_ptr();
-        if entry.local {
+        if entry.is_compared() {
             ticket.dst = ptr::null_mut();
         }
-        ticket.digest = job.digest_bytes();
+        ticket.digest = job.digest;
         ticket.full = job.algorithm.row().tags.max;
         if blocks > 0 {
             (ticket.stage, ticket.left, self.data[lane]) = (Stage::Source, blocks, src);
@@ -309,6 +316,9 @@ impl<H: Hash> HashGroup<H> {
                 if self.tickets[lane].left == 0 && !self.next_stage(lane) {
                     if seeded(Bug::StatusBeforeTag) {
                         states.done(region, self.tickets[lane].position);
+                    }
+                    if seeded(Bug::StageBeforeTag) {
+                        states.commit_stage(region, self.tickets[lane].position);
                     }
                     self.write_digest(lane, region, states);
                     states.done(region, self.tickets[lane].position);
@@ -346,8 +356,9 @@ impl<H: Hash> HashGroup<H> {
                 let len = ticket.full;
                 let block = &mut ticket.scratch[..H::BLOCK];
                 let words = block.chunks_exact_mut(size_of::<H::Word>());
-                for ((row, word), into) in self.state.iter_mut().zip(outer).zip(words) {
-                    H::put(row[lane], into);
+                for ((row, word), into) in H::rows(&mut self.state).iter_mut().zip(outer).zip(words)
+                {
+                    into.copy_from_slice(H::to_be(row[lane]).as_bytes());
                     row[lane] = *word;
                 }
                 block[len..].fill(0);
@@ -362,20 +373,30 @@ impl<H: Hash> HashGroup<H> {
     }
 
     #[inline]
-    fn write_digest(&self, lane: usize, region: &Region, states: &mut States) {
-        let mut digest = [0; 64];
-        for (into, row) in digest.chunks_exact_mut(size_of::<H::Word>()).zip(&self.state) {
-            H::put(row[lane], into);
-        }
+    fn write_digest(&mut self, lane: usize, region: &Region, states: &mut States) {
         let ticket = &self.tickets[lane];
+        let rows = H::rows(&mut self.state);
+        if ticket.digest == H::STATE && !ticket.dst.is_null() {
+            // Word by word: what is stored in words and copied in vectors waits for its own stores.
+            let mut into = ticket.dst;
+            for row in rows {
+                // SAFETY: `Job::check` found `STATE` bytes at `dst` in the arena, which the region
+                // keeps mapped; the rows have as many.
+                unsafe { into.cast::<H::Word>().write_unaligned(H::to_be(row[lane])) };
+                into = into.wrapping_add(size_of::<H::Word>());
+            }
+            return;
+        }
+        let mut digest = [0; 64];
+        for (into, row) in digest.chunks_exact_mut(size_of::<H::Word>()).zip(rows) {
+            into.copy_from_slice(H::to_be(row[lane]).as_bytes());
+        }
         if ticket.dst.is_null() {
             return states.put_digest(region, ticket.position, &digest);
         }
-        // A copy of constant length is a few stores, one of variable length a call.
-        let len = if ticket.digest == H::STATE { H::STATE } else { ticket.digest };
         // SAFETY: `Job::check` found `digest` bytes at `dst` in the arena, which the region keeps
         // mapped, and no more than the hash has.
-        unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, len) };
+        unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), ticket.dst, ticket.digest) };
     }
 
     /// Moves the last lane into one whose job has ended.
@@ -386,7 +407,7 @@ impl<H: Hash> HashGroup<H> {
         if lane != last {
             self.tickets.swap(lane, last);
             self.data.swap(lane, last);
-            for row in &mut self.state {
+            for row in H::rows(&mut self.state) {
                 row.swap(lane, last);
             }
         }

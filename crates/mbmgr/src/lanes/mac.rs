@@ -84,7 +84,7 @@ impl MacGroup {
 
     /// Puts a job into the next lane; true if that was the last free one.
     pub(super) fn push(&mut self, hall: Hall<'_>, entry: &Entry<'_>) -> bool {
-        let (lane, job) = (self.used & (MAX_LANES - 1), entry.job);
+        let (lane, job) = (self.used & (MAX_LANES - 1), entry.job.message());
         let (schedule, last) = hall.keys.mac(entry.key_index, self.is_xcbc);
         self.columns.set(lane, job.key, || schedule);
         let src = hall.region.address(job.src).as_ptr().cast_const();
@@ -114,8 +114,11 @@ impl MacGroup {
             left: blocks.max(1),
             is_ending: blocks == 0,
             end,
-            dst: if entry.local { ptr::null_mut() } else { hall.region.address(job.dst).as_ptr() },
-            tag: job.digest_bytes(),
+            dst: match entry.is_compared() {
+                true => ptr::null_mut(),
+                false => hall.region.address(job.dst).as_ptr(),
+            },
+            tag: job.digest,
         };
         self.used += 1;
         self.used == self.capacity

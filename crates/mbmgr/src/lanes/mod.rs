@@ -19,7 +19,7 @@ use shmem::Secrets;
 
 use crate::algorithm::{Algorithm, Direction, Kind};
 use crate::error::Result;
-use crate::job::{ChainPlan, Failure, Job, JobStatus, Plan};
+use crate::job::{ChainPlan, Failure, Job, JobStatus, Part, Plan};
 use crate::kernel::Kernels;
 use crate::keys::{KeyId, KeyKind, KeyTable};
 use crate::layout::{STATUS_DONE, STATUS_FAILED};
@@ -175,8 +175,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) key_index: u32,
     /// Bytes that are complete already: not 0 only after a takeover.
     pub(crate) progress: u64,
-    /// A digest goes to [`States::put_digest`] instead of the job's destination.
-    pub(crate) local: bool,
+    /// Which part of a chained job; `None` where the job is not chained.
+    pub(crate) part: Option<Part>,
 }
 
 impl<'a> Entry<'a> {
@@ -184,7 +184,13 @@ impl<'a> Entry<'a> {
     #[inline(always)]
     pub(crate) fn new(position: u64, job: &'a Job, plan: &Plan, progress: u64) -> Entry<'a> {
         let (route, key_index) = (plan.route, plan.key_index);
-        Entry { position, job, route, key_index, progress, local: false }
+        Entry { position, job, route, key_index, progress, part: None }
+    }
+
+    /// Whether a digest goes to [`States::put_digest`], to be compared, instead of its place.
+    #[inline(always)]
+    pub(crate) fn is_compared(&self) -> bool {
+        self.part == Some(Part::Hash) && self.job.direction == Direction::Decrypt
     }
 }
 

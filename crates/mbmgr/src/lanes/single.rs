@@ -90,28 +90,30 @@ impl<A> ByAead<A> {
 
 /// Runs a job to its end.
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
-    let Some(single) = entry.job.algorithm.row().engine.single() else { return };
+    let part = entry.part.map(|part| entry.job.alone(part));
+    let job = part.as_ref().unwrap_or(entry.job);
+    let Some(single) = job.algorithm.row().engine.single() else { return };
     let (position, progress) = (entry.position, entry.progress);
     let key = entry.key_index;
     let digest = Cell::new([0; 64]);
     // A list of pieces that somebody changed since the job was checked.
-    let Ok(text) = Text::of(entry.job, hall.region) else {
+    let Ok(text) = Text::of(job, hall.region) else {
         return states.failed(hall.region, position, Failure::DamagedSlot);
     };
     let task = Task {
         region: hall.region,
         keys: hall.keys,
         kernels,
-        job: entry.job,
+        job,
         key,
         position,
         progress,
-        digest: entry.local.then_some(&digest),
+        digest: entry.is_compared().then_some(&digest),
         text,
     };
     match task.with_request(|request| single.run(&task, request)) {
         Ok(()) => {
-            if entry.local {
+            if entry.is_compared() {
                 states.put_digest(hall.region, position, &Zeroizing::new(digest.replace([0; 64])));
             }
             states.done(hall.region, position);
