@@ -4,7 +4,8 @@
 
 use aes::Block;
 use aes::hazmat::{cipher_round, inv_mix_columns};
-use zeroize::Zeroize;
+use zerocopy::{FromBytes, Immutable, IntoBytes, transmute_mut};
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 use super::{BLOCK, MAX_LANES};
 
@@ -21,9 +22,23 @@ pub(crate) struct Schedule {
     pub(crate) rounds: u32,
 }
 
+/// What is zeroized by one store: of bytes each would be one, on the way of every takeover.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable)]
+#[repr(transparent)]
+struct RoundKey([u8; BLOCK]);
+
+impl DefaultIsZeroes for RoundKey {}
+
+fn zeroize_round_keys(keys: &mut [[u8; BLOCK]]) {
+    for key in keys {
+        let key: &mut RoundKey = transmute_mut!(key);
+        key.zeroize();
+    }
+}
+
 impl Drop for Schedule {
     fn drop(&mut self) {
-        self.round_keys.zeroize();
+        zeroize_round_keys(&mut self.round_keys);
         self.rounds.zeroize();
     }
 }
@@ -141,6 +156,6 @@ impl LaneKeys {
 
 impl Drop for LaneKeys {
     fn drop(&mut self) {
-        self.keys.zeroize();
+        zeroize_round_keys(self.keys.as_flattened_mut());
     }
 }

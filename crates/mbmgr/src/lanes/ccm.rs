@@ -9,9 +9,6 @@
 
 use std::ptr;
 
-use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
-
 use crate::algorithm::Direction;
 use crate::cipher::ccm::{aad_prefix, first_block, first_counter};
 use crate::job::{Failure, Job};
@@ -19,6 +16,7 @@ use crate::journal;
 use crate::kernel::{BLOCK, Kernels, Lane, MAX_LANES};
 use crate::keys::KeyId;
 use crate::region::Region;
+use subtle::ConstantTimeEq;
 
 use super::columns::Columns;
 use super::mac::put_tag;
@@ -77,17 +75,6 @@ pub(super) struct CcmGroup {
 // SAFETY: the pointers lead into the segment that the manager around this group keeps mapped; nothing of
 // them belongs to a thread.
 unsafe impl Send for CcmGroup {}
-
-impl Drop for CcmGroup {
-    fn drop(&mut self) {
-        // Chains follow from keys, and plaintext is nobody else's.
-        for (lane, mac) in self.lanes.iter_mut().zip(&mut self.macs) {
-            lane.chain.zeroize();
-            mac.zeroize();
-        }
-        self.rooms.zeroize();
-    }
-}
 
 impl CcmGroup {
     /// A group for keys of so many rounds.

@@ -13,7 +13,7 @@ use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
 use zerocopy::{Immutable, IntoBytes};
-use zeroize::{DefaultIsZeroes, Zeroize, Zeroizing};
+use zeroize::{DefaultIsZeroes, Zeroizing};
 
 use crate::algorithm::Algorithm;
 use crate::hmac::{SHA1_INIT, SHA224_INIT, SHA256_INIT, SHA384_INIT, SHA512_INIT};
@@ -186,7 +186,8 @@ impl Hash for Sha512 {
 
 /// Bytes of a lane's scratch: two blocks of the larger hash, the longest padded end.
 const SCRATCH: usize = 256;
-type Scratch = [u8; SCRATCH];
+/// Words: zeroized one store each.
+type Scratch = [u64; SCRATCH / 8];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -230,16 +231,6 @@ pub(super) struct HashGroup<H: Hash> {
 // the tickets' own boxes; nothing of them belongs to a thread.
 unsafe impl<H: Hash> Send for HashGroup<H> where H::Word: Send {}
 
-impl<H: Hash> Drop for HashGroup<H> {
-    fn drop(&mut self) {
-        // States of HMAC jobs follow from their keys.
-        self.state.as_flattened_mut().zeroize();
-        for ticket in &mut self.tickets {
-            ticket.outer.zeroize();
-        }
-    }
-}
-
 impl<H: Hash> HashGroup<H> {
     pub(super) fn new(capacity: usize) -> Self {
         HashGroup {
@@ -257,7 +248,7 @@ impl<H: Hash> HashGroup<H> {
                 dst: ptr::null_mut(),
                 digest: 0,
                 full: 0,
-                scratch: Box::new(Zeroizing::new([0; 256])),
+                scratch: Box::new(Zeroizing::new([0; SCRATCH / 8])),
             }),
         }
     }
@@ -285,8 +276,9 @@ impl<H: Hash> HashGroup<H> {
         let ticket = &mut self.tickets[lane];
         // SAFETY: `Job::check` found the job's `len` bytes at `src` in the arena, which the region keeps
         // mapped.
-        ticket.end =
-            unsafe { pad::<H>(&mut ticket.scratch, src.add(len - rest), rest, prefix + len) };
+        ticket.end = unsafe {
+            pad::<H>(ticket.scratch.as_mut_bytes(), src.add(len - rest), rest, prefix + len)
+        };
         ticket.position = entry.position;
         ticket.key = job.key;
         ticket.outer = outer;
@@ -300,7 +292,7 @@ impl<H: Hash> HashGroup<H> {
             (ticket.stage, ticket.left, self.data[lane]) = (Stage::Source, blocks, src);
         } else {
             (ticket.stage, ticket.left) = (Stage::End, ticket.end);
-            self.data[lane] = ticket.scratch.as_ptr();
+            self.data[lane] = ticket.scratch.as_ptr().cast();
         }
         self.used += 1;
         self.used == self.capacity
@@ -354,7 +346,7 @@ impl<H: Hash> HashGroup<H> {
             (Stage::Source, _) => (ticket.stage, ticket.left) = (Stage::End, ticket.end),
             (Stage::End, Some(outer)) => {
                 let len = ticket.full;
-                let block = &mut ticket.scratch[..H::BLOCK];
+                let block = &mut ticket.scratch.as_mut_bytes()[..H::BLOCK];
                 let words = block.chunks_exact_mut(size_of::<H::Word>());
                 for ((row, word), into) in H::rows(&mut self.state).iter_mut().zip(outer).zip(words)
                 {
@@ -368,7 +360,7 @@ impl<H: Hash> HashGroup<H> {
             }
             (Stage::End, None) | (Stage::Outer, _) => return false,
         }
-        self.data[lane] = ticket.scratch.as_ptr();
+        self.data[lane] = ticket.scratch.as_ptr().cast();
         true
     }
 
@@ -425,9 +417,9 @@ fn put_bits(block: &mut [u8], len: usize) {
 /// message has `len` bytes with what went before. Returns the number of blocks.
 ///
 /// # Safety
-/// `from` leads to `rest` readable bytes, and `rest + 1 + H::LENGTH <= SCRATCH`.
+/// `from` leads to `rest` readable bytes, and `rest + 1 + H::LENGTH` is at most the scratch's length.
 #[inline(always)]
-unsafe fn pad<H: Hash>(scratch: &mut Scratch, from: *const u8, rest: usize, len: usize) -> usize {
+unsafe fn pad<H: Hash>(scratch: &mut [u8], from: *const u8, rest: usize, len: usize) -> usize {
     let blocks = (rest + H::LENGTH) / H::BLOCK + 1;
     // What the message does not cover: from its last block on, as fills of constant length.
     scratch[(blocks - 1) * H::BLOCK..][..H::BLOCK].fill(0);

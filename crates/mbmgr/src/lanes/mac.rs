@@ -9,8 +9,6 @@
 use shmem::seeded::{Bug, seeded};
 use std::ptr;
 
-use zeroize::Zeroize;
-
 use crate::cipher::tag_of;
 use crate::kernel::{BLOCK, Kernels, Lane, MAX_LANES};
 use crate::keys::KeyId;
@@ -48,16 +46,6 @@ pub(super) struct MacGroup {
 // SAFETY: the pointers lead into the segment that the manager around this group keeps mapped; nothing
 // of them belongs to a thread.
 unsafe impl Send for MacGroup {}
-
-impl Drop for MacGroup {
-    fn drop(&mut self) {
-        // Chains and last blocks follow from keys.
-        for (lane, ticket) in self.lanes.iter_mut().zip(&mut self.tickets) {
-            lane.chain.zeroize();
-            ticket.end.zeroize();
-        }
-    }
-}
 
 impl MacGroup {
     /// A group for keys of so many rounds.

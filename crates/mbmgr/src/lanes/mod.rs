@@ -201,7 +201,8 @@ pub(crate) struct Hall<'a> {
     pub(crate) keys: &'a KeyTable,
 }
 
-/// All lanes of one process. The groups hold round keys and hash states that follow from keys.
+/// All lanes of one process. The groups hold round keys, hash states and texts: in pages that are zeroized
+/// as a whole when the manager goes.
 pub(crate) struct Lanes {
     kernels: Kernels,
     cbc: Secrets<CbcGroup>,
