@@ -124,8 +124,10 @@ impl Lanes {
             next += 1;
             let link = self.states.places[hall.region.index(position)].link;
             let Some(link) = self.states.links.get(link) else { continue };
-            let (job, part) = (link.job, link.now);
+            let part = link.now;
             let (route, key_index) = if part == Some(Part::Hash) { link.hash } else { link.cipher };
+            // Not through a tuple: that would be a second copy.
+            let job = link.job;
             let entry = Entry { position, job: &job, route, key_index, progress: 0, part };
             self.place_part(hall, &entry);
         }
