@@ -47,6 +47,16 @@ fn plain_takeover_is_the_seed_scenario() {
 }
 
 #[test]
+fn reader_who_has_gone_ends_the_command_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(program!("takeover"));
+    let found = command.arg("ciphers").stdout(writer).output().unwrap();
+    assert_eq!(found.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&found.stderr), "");
+}
+
+#[test]
 fn json_has_every_field() {
     let report = json(&["--crash", "after-submit:15", "--backend", "portable"]);
     for (field, value) in [

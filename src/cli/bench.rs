@@ -14,6 +14,7 @@ use shmem::Placement;
 
 use super::Outcome;
 use super::args::parse;
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -124,11 +125,11 @@ fn sweep(args: &SweepArgs) -> Result<Outcome> {
         });
     }
     if args.json {
-        println!("{}", serde_json::json!({ "rows": rows }));
+        outln!("{}", serde_json::json!({ "rows": rows }))?;
         return Ok(Outcome::Passed);
     }
     for row in rows {
-        println!(
+        outln!(
             "{}: {} instructions and {} states in {:.2} s: {:.0} instructions/s, {:.0} recoveries/s \
              (medians of {} sweeps)",
             row.subject,
@@ -138,7 +139,7 @@ fn sweep(args: &SweepArgs) -> Result<Outcome> {
             row.instructions_per_s,
             row.recoveries_per_s,
             row.rounds
-        );
+        )?;
     }
     Ok(Outcome::Passed)
 }
@@ -178,9 +179,9 @@ fn throughput(args: &ThroughputArgs) -> Result<Outcome> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        outln!("{}", serde_json::to_string(&report)?)?;
     } else {
-        println!("{report}");
+        outln!("{report}")?;
     }
     Ok(Outcome::Passed)
 }

@@ -10,6 +10,7 @@ use mbmgr::{Algorithm, Backend};
 use serde_json::json;
 
 use super::Outcome;
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct CiphersArgs {
@@ -32,14 +33,14 @@ pub(super) fn run(args: &CiphersArgs) -> Result<Outcome> {
     if args.json {
         let missing: Vec<_> =
             MISSING.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
-        println!("{}", json!({ "ciphers": entries, "only_in_the_reference": missing }));
+        outln!("{}", json!({ "ciphers": entries, "only_in_the_reference": missing }))?;
     } else {
-        print(&entries, args.measure);
+        print(&entries, args.measure)?;
     }
     Ok(Outcome::Passed)
 }
 
-fn print(entries: &[Entry], measured: bool) {
+fn print(entries: &[Entry], measured: bool) -> Result<()> {
     let best = Backend::best();
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -70,9 +71,10 @@ fn print(entries: &[Entry], measured: bool) {
         row.extend(entry.megabytes_per_s.map(|found| format!("{found:.0}")));
         table.add_row(row);
     }
-    println!("{table}");
-    println!("The reference has, and we have not:");
+    outln!("{table}")?;
+    outln!("The reference has, and we have not:")?;
     for (name, why) in MISSING {
-        println!("  {name}: {why}");
+        outln!("  {name}: {why}")?;
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `takeover inspect`: a segment, live or left behind, in words.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,6 +9,7 @@ use fixtures::{inspect, watch};
 use shmem::SegmentName;
 
 use super::Outcome;
+use super::output::{outln, print};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -29,7 +30,7 @@ pub(super) struct InspectArgs {
 pub(super) fn run(args: &InspectArgs) -> Result<Outcome> {
     let Some(name) = &args.name else {
         for name in SegmentName::list()? {
-            println!("{name}");
+            outln!("{name}")?;
         }
         return Ok(Outcome::Passed);
     };
@@ -37,14 +38,13 @@ pub(super) fn run(args: &InspectArgs) -> Result<Outcome> {
         follow(name, Duration::from_millis(args.interval))?;
     } else {
         let segment = inspect::open(name)?;
-        print!("{}", inspect::segment(&segment)?);
+        print(format_args!("{}", inspect::segment(&segment)?))?;
     }
     Ok(Outcome::Passed)
 }
 
 fn follow(name: &str, interval: Duration) -> Result<()> {
-    let mut out = std::io::stdout();
-    let in_place = out.is_terminal();
+    let in_place = std::io::stdout().is_terminal();
     let mut shown = String::new();
     watch::watch(name, interval, |text| {
         if text == shown {
@@ -52,13 +52,12 @@ fn follow(name: &str, interval: Duration) -> Result<()> {
         }
         if in_place && !shown.is_empty() {
             // Up to where the last ones began, and clear from there.
-            write!(out, "\x1b[{}A\x1b[J", shown.lines().count())?;
+            print(format_args!("\x1b[{}A\x1b[J", shown.lines().count()))?;
         }
-        write!(out, "{text}")?;
-        out.flush()?;
+        print(format_args!("{text}"))?;
         text.clone_into(&mut shown);
         Ok(())
     })?;
-    println!("{name} is gone");
+    outln!("{name} is gone")?;
     Ok(())
 }

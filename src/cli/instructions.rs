@@ -11,6 +11,7 @@ use mbmgr::{Backend, Direction, Order};
 
 use super::Outcome;
 use super::args::parse;
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct InstructionsArgs {
@@ -81,12 +82,12 @@ pub(super) fn run(args: &InstructionsArgs) -> Result<Outcome> {
             })
             .collect();
         let (jobs, total) = (found.jobs, found.per_job());
-        println!("{}", serde_json::json!({ "jobs": jobs, "per_job": total, "lines": lines }));
+        outln!("{}", serde_json::json!({ "jobs": jobs, "per_job": total, "lines": lines }))?;
         return Ok(Outcome::Passed);
     }
-    println!("{:.1} instructions a job, from its submission to its return", found.per_job());
+    outln!("{:.1} instructions a job, from its submission to its return", found.per_job())?;
     for ((file, line, symbol), count) in by_line {
-        println!("{:8.1}  {file}:{line}  {symbol}", per_job(count));
+        outln!("{:8.1}  {file}:{line}  {symbol}", per_job(count))?;
     }
     Ok(Outcome::Passed)
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use fixtures::latency::{self, Plan};
 
 use super::Outcome;
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct LatencyArgs {
@@ -29,12 +30,12 @@ pub(super) fn run(args: &LatencyArgs) -> Result<Outcome> {
     let plan = Plan { runs: args.runs, big_runs: args.big_runs, big_mib: args.mib };
     let rows = latency::measure(&plan)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        outln!("{}", serde_json::to_string_pretty(&rows)?)?;
     } else {
-        println!("{:<34} {:>6} {:>10} {:>10}", "from SIGKILL to", "runs", "p50 us", "p99 us");
+        outln!("{:<34} {:>6} {:>10} {:>10}", "from SIGKILL to", "runs", "p50 us", "p99 us")?;
         for row in &rows {
             let (p50, p99) = (row.us_p50, row.us_p99);
-            println!("{:<34} {:>6} {p50:>10.1} {p99:>10.1}", row.name, row.runs);
+            outln!("{:<34} {:>6} {p50:>10.1} {p99:>10.1}", row.name, row.runs)?;
         }
     }
     Ok(Outcome::Passed)

@@ -7,6 +7,7 @@ mod inspect;
 mod instructions;
 mod kills;
 mod latency;
+mod output;
 mod replay;
 mod role;
 mod run;
@@ -88,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
             // clap prints it in its own style; its exit code for usage is 2.
             Cli::command().error(ErrorKind::ValueValidation, message).exit()
         }
+        Err(error) if error.is::<output::ReaderGone>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("takeover: {error:#}");
             ExitCode::FAILURE

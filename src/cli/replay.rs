@@ -7,6 +7,7 @@ use fixtures::sweep::{self, Explanation, Options};
 use fixtures::verdict::Verdict;
 
 use super::Outcome;
+use super::output::outln;
 use super::sweep::procedure;
 
 #[derive(Debug, Args)]
@@ -41,36 +42,37 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Outcome> {
     if args.gdb {
         let held = sweep::hold(&*procedure, &options, &point.path)?;
         let pid = held.context("the process is gone")?;
-        println!("stopped after instruction {:?}; in another terminal:", point.path);
-        println!("  gdb -p {pid}");
-        println!("or, to end it: kill -9 {pid}");
+        outln!("stopped after instruction {:?}; in another terminal:", point.path)?;
+        outln!("  gdb -p {pid}")?;
+        outln!("or, to end it: kill -9 {pid}")?;
         sweep::wait_for(pid)?;
         return Ok(Outcome::Passed);
     }
     let explanation = sweep::explain(&*procedure, &options, &point.path)?;
-    print(&args.token, &explanation);
+    print(&args.token, &explanation)?;
     let ok = explanation.finding.verdict == Verdict::Ok;
     Ok(if ok { Outcome::Passed } else { Outcome::Failed })
 }
 
-fn print(token: &str, explanation: &Explanation) {
+fn print(token: &str, explanation: &Explanation) -> Result<()> {
     let place = &explanation.place;
-    println!("{token}\n");
-    println!("call         {}", explanation.call);
-    println!("function     {}", place.symbol);
-    println!("source       {}:{}", place.file, place.line);
-    println!("killed after {} (instruction {})", explanation.instruction, explanation.number);
+    outln!("{token}\n")?;
+    outln!("call         {}", explanation.call)?;
+    outln!("function     {}", place.symbol)?;
+    outln!("source       {}:{}", place.file, place.line)?;
+    outln!("killed after {} (instruction {})", explanation.instruction, explanation.number)?;
     for (index, next) in explanation.next.iter().enumerate() {
-        println!("{}{next}", if index == 0 { "never run    " } else { "             " });
+        outln!("{}{next}", if index == 0 { "never run    " } else { "             " })?;
     }
-    println!("caller knew  {}", explanation.known);
-    println!("\nbefore the recovery\n{}", indent(&explanation.before));
-    println!("after the recovery (and one more job, which shows that the manager works on)");
-    println!("{}", indent(&explanation.after));
-    println!("verdict      {}", explanation.finding);
+    outln!("caller knew  {}", explanation.known)?;
+    outln!("\nbefore the recovery\n{}", indent(&explanation.before))?;
+    outln!("after the recovery (and one more job, which shows that the manager works on)")?;
+    outln!("{}", indent(&explanation.after))?;
+    outln!("verdict      {}", explanation.finding)?;
     if !explanation.difference.is_empty() {
-        println!("\n{}", explanation.difference);
+        outln!("\n{}", explanation.difference)?;
     }
+    Ok(())
 }
 
 fn indent(text: &str) -> String {

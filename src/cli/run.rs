@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::args::{JobArgs, parse};
+use super::output::outln;
 
 /// Bytes given in hexadecimal.
 #[derive(Clone, Debug)]
@@ -96,9 +97,9 @@ pub(super) fn launch(label: &str) -> Result<Launch> {
 /// Prints a report either way.
 pub(super) fn print(report: &(impl Serialize + std::fmt::Display), json: bool) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        outln!("{}", serde_json::to_string_pretty(report)?)?;
     } else {
-        println!("{report}");
+        outln!("{report}")?;
     }
     Ok(())
 }

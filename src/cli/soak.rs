@@ -5,6 +5,7 @@ use clap::Args;
 use fixtures::soak::{self, Plan, Totals};
 
 use super::Outcome;
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct SoakArgs {
@@ -39,9 +40,9 @@ pub(super) fn run(args: &SoakArgs) -> Result<Outcome> {
     let totals = soak::run(&plan, |so_far| eprint!("\r{}", line(so_far)))?;
     eprintln!();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&totals)?);
+        outln!("{}", serde_json::to_string_pretty(&totals)?)?;
     } else {
-        println!("{}\n{totals:#?}", line(&totals));
+        outln!("{}\n{totals:#?}", line(&totals))?;
     }
     Ok(if totals.passed() { Outcome::Passed } else { Outcome::Failed })
 }

@@ -12,6 +12,7 @@ use mbmgr::Manager;
 
 use super::Outcome;
 use super::args::{JobArgs, parse};
+use super::output::outln;
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
@@ -114,9 +115,9 @@ pub(super) fn run(args: &SweepArgs) -> Result<Outcome> {
     }
     let reports: Vec<&Report> = sweeps.iter().map(|(report, _)| report).collect();
     match (args.json, reports.as_slice()) {
-        (true, [report]) => println!("{}", serde_json::to_string(report)?),
-        (true, reports) => println!("{}", serde_json::json!({ "sweeps": reports })),
-        (false, reports) => print(reports),
+        (true, [report]) => outln!("{}", serde_json::to_string(report)?)?,
+        (true, reports) => outln!("{}", serde_json::json!({ "sweeps": reports }))?,
+        (false, reports) => print(reports)?,
     }
     let passed = reports.iter().all(|report| report.passed());
     Ok(if passed { Outcome::Passed } else { Outcome::Failed })
@@ -175,7 +176,7 @@ fn describe(tick: &Tick, seconds: f64) -> String {
 }
 
 /// The verdicts of all subjects side by side, then what each did.
-fn print(reports: &[&Report]) {
+fn print(reports: &[&Report]) -> Result<()> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     let names = reports.iter().map(|report| report.subject.as_str());
@@ -185,34 +186,38 @@ fn print(reports: &[&Report]) {
         let cells = counts.iter().map(|column| Cell::new(column[row].1));
         table.add_row(std::iter::once(Cell::new(verdict)).chain(cells));
     }
-    println!("{table}");
+    outln!("{table}")?;
     for report in reports {
-        details(report);
+        details(report)?;
     }
+    Ok(())
 }
 
-fn details(report: &Report) {
-    println!("{}", report.token);
-    println!(
+fn details(report: &Report) -> Result<()> {
+    outln!("{}", report.token)?;
+    outln!(
         "{} instructions in the window, {} states ({} contents), depth {}{}",
         report.instructions,
         report.states,
         report.contents,
         report.depth,
         if report.closed { ", closed" } else { "" }
-    );
-    println!(
+    )?;
+    outln!(
         "{:.1} s: {:.0} instructions/s, {:.0} recoveries/s; {} states also killed for real",
-        report.seconds, report.instructions_per_s, report.states_per_s, report.real
-    );
+        report.seconds,
+        report.instructions_per_s,
+        report.states_per_s,
+        report.real
+    )?;
     if report.races > 0 {
-        println!(
+        outln!(
             "another standby tried at {} instructions: one of the two won each time",
             report.races
-        );
+        )?;
     }
     for (count, failure) in report.by_line().into_iter().take(20) {
-        println!(
+        outln!(
             "{count:6} × {}\n         at {}:{} ({}), call {}\n         takeover replay {}",
             failure.message,
             failure.file,
@@ -220,6 +225,7 @@ fn details(report: &Report) {
             failure.symbol,
             failure.call,
             failure.token
-        );
+        )?;
     }
+    Ok(())
 }
