@@ -139,7 +139,9 @@ impl LaneKeys {
         self.shared
     }
 
-    /// Exchanges the keys of two lanes.
+    /// Exchanges the keys of two lanes. Not inlined: its addresses would be made ready by every run, also
+    /// by those that exchange nothing.
+    #[inline(never)]
     pub(crate) fn swap(&mut self, a: usize, b: usize) {
         for lanes in &mut self.keys {
             lanes.swap(a, b);
