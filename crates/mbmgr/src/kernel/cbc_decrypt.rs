@@ -39,6 +39,12 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
         }
         let mut offset = 0;
         let mut k = 0;
+        while WIDE_STEP == 8 * V::BYTES && len - offset >= WIDE_STEP {
+            let (from, to) = (src.add(offset), dst.add(offset));
+            before = batch::<V, ROUNDS, 8>(&keys, from, to, before, log.map(|log| (log, k)));
+            offset += WIDE_STEP;
+            k += 1;
+        }
         while offset < len {
             let end = if len - offset < WIDE_STEP { len } else { offset + WIDE_STEP };
             if let Some(log) = log {
@@ -54,16 +60,16 @@ pub(super) unsafe fn body<V: BlockVector, const ROUNDS: usize>(
                 let (from, to) = (src.add(offset), dst.add(offset));
                 let full = left / V::BYTES;
                 if full >= 8 {
-                    before = batch::<V, ROUNDS, 8>(&keys, from, to, before);
+                    before = batch::<V, ROUNDS, 8>(&keys, from, to, before, None);
                     offset += 8 * V::BYTES;
                 } else if full >= 4 {
-                    before = batch::<V, ROUNDS, 4>(&keys, from, to, before);
+                    before = batch::<V, ROUNDS, 4>(&keys, from, to, before, None);
                     offset += 4 * V::BYTES;
                 } else if full >= 2 {
-                    before = batch::<V, ROUNDS, 2>(&keys, from, to, before);
+                    before = batch::<V, ROUNDS, 2>(&keys, from, to, before, None);
                     offset += 2 * V::BYTES;
                 } else if full >= 1 {
-                    before = batch::<V, ROUNDS, 1>(&keys, from, to, before);
+                    before = batch::<V, ROUNDS, 1>(&keys, from, to, before, None);
                     offset += V::BYTES;
                 } else {
                     let input = V::load_partial(from, left);
@@ -116,23 +122,32 @@ unsafe fn short<V: BlockVector, const ROUNDS: usize, const N: usize, const FULL:
 }
 
 /// Decrypts `N` registers; `before` ends with the ciphertext block before them. Returns the last
-/// register of ciphertext.
+/// register of ciphertext. Where they are a whole step, `log` has its number, and its inputs are kept.
 ///
 /// # Safety
-/// `N * V::BYTES` bytes are readable and writable; the instructions of `V` are enabled in the
-/// caller.
+/// `N * V::BYTES` bytes are readable and writable, a log slot has room for them and a block; the
+/// instructions of `V` are enabled in the caller.
 #[inline(always)]
 unsafe fn batch<V: BlockVector, const ROUNDS: usize, const N: usize>(
     keys: &[V; ROUND_KEYS],
     from: *const u8,
     to: *mut u8,
     before: V,
+    log: Option<(&Log<'_>, u64)>,
 ) -> V {
     // SAFETY: the caller's duty.
     unsafe {
         let mut input = [V::zero(); N];
         for (i, input) in input.iter_mut().enumerate() {
             *input = V::load(from.add(i * V::BYTES));
+        }
+        if let Some((log, k)) = log {
+            let slot = log.slot(k);
+            if !seeded(Bug::ChainNotLogged) {
+                before.store_last(slot.add(LOG_CHAIN));
+            }
+            keep_some::<V, N, true>(&input, slot, N * V::BYTES);
+            log.commit(k);
         }
         let mut state = input;
         decrypt::<V, ROUNDS, N>(keys, &mut state);
