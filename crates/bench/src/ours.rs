@@ -144,18 +144,17 @@ fn jobs(rig: &Rig, manager: &mut Manager) -> Result<Vec<Job>> {
     let hash_keys = add(rig.spec.hash.unwrap_or(algorithm), &rig.hash_keys)?;
     let mut jobs = Vec::new();
     for ((index, buffers), user) in rig.jobs.iter().enumerate().zip(0..) {
+        let iv = &buffers.iv[..rig.spec.iv_len()];
         let job = match (algorithm.kind(), keys.get(rig.key_of(index)).copied()) {
             (Kind::Cbc | Kind::Ctr | Kind::Cipher, Some(key)) => {
-                Job::cipher(algorithm, direction, key, &buffers.iv)?
+                Job::cipher(algorithm, direction, key, iv)?
             }
             (Kind::Aead, Some(key)) => {
                 let tag_len = algorithm.digest_len().and_then(|len| u8::try_from(len).ok());
-                let job = Job::aead(algorithm, direction, key, &buffers.iv[..12])?;
+                let job = Job::aead(algorithm, direction, key, iv)?;
                 job.tag(buffers.tag, tag_len.unwrap_or(0))
             }
-            (Kind::Mac, Some(key)) if algorithm.takes_iv(12) => {
-                Job::cipher(algorithm, direction, key, &buffers.iv[..12])?
-            }
+            (Kind::Mac, Some(key)) if !iv.is_empty() => Job::cipher(algorithm, direction, key, iv)?,
             (_, Some(key)) => Job::mac(algorithm, key),
             (_, None) => Job::hash(algorithm),
         };

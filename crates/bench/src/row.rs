@@ -163,6 +163,15 @@ impl Spec {
         }
     }
 
+    /// Bytes of a job's IV.
+    pub(crate) fn iv_len(&self) -> usize {
+        match self.algorithm.kind() {
+            Kind::Aead | Kind::Mac if self.algorithm.takes_iv(12) => 12,
+            Kind::Cbc | Kind::Ctr | Kind::Cipher if self.algorithm.takes_iv(16) => 16,
+            _ => 0,
+        }
+    }
+
     /// Bytes of a job's digest or tag; 0 where it has none.
     pub(crate) fn tag_len(&self) -> usize {
         self.hash.unwrap_or(self.algorithm).digest_len().unwrap_or(0)

@@ -23,7 +23,7 @@ const TABLE: [(Algorithm, Direction); 8] = [
 ];
 
 /// Other algorithms that IPsec, TLS and storage use, with kernels of ours.
-const MORE: [(Algorithm, Direction); 11] = [
+const MORE: [(Algorithm, Direction); 13] = [
     (Algorithm::Sha1, Direction::Encrypt),
     (Algorithm::HmacSha1, Direction::Encrypt),
     (Algorithm::Aes128Cmac, Direction::Encrypt),
@@ -35,6 +35,8 @@ const MORE: [(Algorithm, Direction); 11] = [
     (Algorithm::Aes256Ccm, Direction::Encrypt),
     (Algorithm::Aes128Cfb, Direction::Encrypt),
     (Algorithm::Aes128Docsis, Direction::Encrypt),
+    (Algorithm::Aes128Docsis, Direction::Decrypt),
+    (Algorithm::Aes128Ecb, Direction::Encrypt),
 ];
 
 /// Encrypt-then-MAC, as IPsec and TLS have it.

@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use cipher::block_padding::NoPadding;
 use cipher::consts::{U12, U16};
 use cipher::{
-    BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser,
-    InnerIvInit, KeyInit, StreamCipher,
+    Block, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt,
+    BlockSizeUser, InnerIvInit, KeyInit, StreamCipher,
 };
 use hmac::{Hmac, Mac};
 use mbmgr::{Algorithm, Direction};
@@ -131,6 +131,8 @@ pub(crate) fn rustcrypto(spec: &Spec, key: &[u8]) -> Result<Work> {
         (Algorithm::Aes128Ccm, Direction::Encrypt) => aead::<ccm::Ccm<Aes128, U16, U12>>(key)?,
         // The sizes of the rows are whole blocks, of which DOCSIS makes what CBC does.
         (Algorithm::Aes128Docsis, Direction::Encrypt) => cbc_encrypt::<Aes128>(key)?,
+        (Algorithm::Aes128Docsis, Direction::Decrypt) => cbc_decrypt::<Aes128>(key)?,
+        (Algorithm::Aes128Ecb, Direction::Encrypt) => ecb_encrypt::<Aes128>(key)?,
         (Algorithm::Aes128Cfb, Direction::Encrypt) => cfb_encrypt::<Aes128>(key)?,
         (other, _) => bail!("the bench has no one-buffer contender for {other}"),
     })
@@ -189,6 +191,17 @@ where
         let mode = cbc::Encryptor::<&C>::inner_iv_init(&cipher, iv.into());
         let len = buffer.len();
         mode.encrypt_padded::<NoPadding>(buffer, len).expect("whole blocks");
+        Vec::new()
+    }))
+}
+
+fn ecb_encrypt<C>(key: &[u8]) -> Result<Work>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
+{
+    let cipher = C::new_from_slice(key)?;
+    Ok(Box::new(move |_, buffer| {
+        cipher.encrypt_blocks(Block::<C>::slice_as_chunks_mut(buffer).0);
         Vec::new()
     }))
 }

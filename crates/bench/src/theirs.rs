@@ -2,7 +2,7 @@
 //! buffers as ours. Its manager lies in memory of the process, as most of its users have it.
 
 use anyhow::{Result, bail, ensure};
-use mbmgr::{Algorithm, Backend, Direction, Kind};
+use mbmgr::{Algorithm, Backend, Direction};
 use reference::{Architecture, Batch, ExactAlgorithm, ExactBatch, Manager, Placed, Request};
 
 use crate::ours::{BURST, group};
@@ -33,11 +33,6 @@ impl Theirs {
             Some(None) => return Ok(None),
             hash => hash.flatten(),
         };
-        let iv_len = match spec.algorithm.kind() {
-            Kind::Cbc | Kind::Ctr | Kind::Cipher => 16,
-            Kind::Aead | Kind::Mac if spec.algorithm.takes_iv(12) => 12,
-            _ => 0,
-        };
         let place = |(index, buffers): (usize, &Buffers)| Placed {
             algorithm,
             decrypt: spec.direction == Direction::Decrypt,
@@ -46,7 +41,7 @@ impl Theirs {
             } else {
                 vec![]
             },
-            iv: buffers.iv[..iv_len].to_vec(),
+            iv: buffers.iv[..spec.iv_len()].to_vec(),
             src: buffers.src,
             dst: buffers.dst,
             len: buffers.len,

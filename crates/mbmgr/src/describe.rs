@@ -12,8 +12,7 @@ impl Algorithm {
     pub fn kernel(self, backend: Backend) -> &'static str {
         match (&self.row().engine, backend) {
             (_, Backend::Portable) => "crate",
-            (Engine::Cbc, _) => "lanes, decrypt wide",
-            (Engine::Docsis(_) | Engine::Cfb(_), _) => "lanes, decrypt crate",
+            (Engine::Cbc | Engine::Docsis(_) | Engine::Cfb(_), _) => "lanes, decrypt wide",
             (Engine::CbcMac, _) => "lanes",
             (Engine::Ccm(_), _) => "MAC lanes, counter wide",
             (Engine::Ctr | Engine::Gcm(_) | Engine::Gmac, _) => "wide",
@@ -23,8 +22,21 @@ impl Algorithm {
             (Engine::Sha256, _) => "sha-ni streams, or lanes",
             (Engine::Sha512, Backend::AesNi) => "crate",
             (Engine::Sha512, _) => "lanes",
+            (Engine::Single(_), _) if self.is_by_blocks() => "wide",
             (Engine::Single(_), _) => "crate",
         }
+    }
+
+    /// Whether it runs on the kernel that does AES blocks each by itself.
+    fn is_by_blocks(self) -> bool {
+        matches!(
+            self,
+            Algorithm::Aes128Ecb
+                | Algorithm::Aes192Ecb
+                | Algorithm::Aes256Ecb
+                | Algorithm::Aes128Xts
+                | Algorithm::Aes256Xts
+        )
     }
 
     /// What the journal keeps of a job in place while a step runs, and from where a job goes on after a

@@ -2,12 +2,12 @@
 //! counter mode by the kernels. Called by the families beside it.
 #![expect(unsafe_code, reason = "calls a kernel, which takes raw pointers")]
 
-use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes192, Aes256, Block};
 use zeroize::Zeroizing;
 
 use super::Request;
-use crate::kernel::{BLOCK, Kernels, Schedule};
+use crate::kernel::{BLOCK, Kernels, Schedule, expand_key};
 
 /// The block cipher of a key of any length.
 pub(crate) enum Aes {
@@ -59,15 +59,44 @@ impl Aes {
             Aes::Aes256(cipher) => cipher.encrypt_blocks(blocks),
         }
     }
+}
 
-    /// Blocks side by side.
-    pub(crate) fn decrypt_all(&self, blocks: &mut [[u8; BLOCK]]) {
-        let blocks = Block::cast_slice_from_core_mut(blocks);
-        match self {
-            Aes::Aes128(cipher) => cipher.decrypt_blocks(blocks),
-            Aes::Aes192(cipher) => cipher.decrypt_blocks(blocks),
-            Aes::Aes256(cipher) => cipher.decrypt_blocks(blocks),
-        }
+/// The blocks of a message, each by itself, by the kernels.
+pub(crate) struct Blocks {
+    kernels: Kernels,
+    encrypt: Schedule,
+    decrypt: Schedule,
+}
+
+impl Blocks {
+    /// With the key of a request.
+    pub(crate) fn of(request: &Request<'_>) -> Blocks {
+        let (encrypt, decrypt) = request.schedules();
+        Blocks { kernels: request.kernels, encrypt: encrypt.clone(), decrypt: decrypt.clone() }
+    }
+
+    /// With a key of 16, 24 or 32 bytes.
+    ///
+    /// # Panics
+    /// With any other length.
+    pub(crate) fn with_key(kernels: Kernels, key: &[u8]) -> Blocks {
+        let (encrypt, decrypt) = expand_key(key).expect("16, 24 or 32 bytes");
+        Blocks { kernels, encrypt, decrypt }
+    }
+
+    pub(crate) fn encrypt(&self, blocks: &mut [[u8; BLOCK]]) {
+        self.kernels.ecb_encrypt(&self.encrypt, blocks);
+    }
+
+    pub(crate) fn decrypt(&self, blocks: &mut [[u8; BLOCK]]) {
+        self.kernels.ecb_decrypt(&self.decrypt, blocks);
+    }
+
+    /// Decrypts a chain of blocks; `before` is the ciphertext block before them, and then their last one.
+    pub(crate) fn decrypt_chain(&self, blocks: &mut [[u8; BLOCK]], before: &mut [u8; BLOCK]) {
+        let (at, len) = (blocks.as_mut_ptr().cast::<u8>(), size_of_val(blocks));
+        // SAFETY: source and destination are the blocks; the schedule is one that decrypts.
+        unsafe { self.kernels.cbc_decrypt(&self.decrypt, at, at, len, before, None) }
     }
 }
 

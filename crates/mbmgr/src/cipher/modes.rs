@@ -1,7 +1,9 @@
 //! AES in electronic code book and in cipher feedback mode (NIST SP 800-38A 6.1 and 6.3, with segments
 //! of 128 bits). ECB needs nothing but its place; CFB chains on the last ciphertext block.
 
-use super::aes::Aes;
+use std::slice;
+
+use super::aes::Blocks;
 use super::{Chain, Cipher, Request, xor};
 use crate::kernel::BLOCK;
 
@@ -9,19 +11,19 @@ use crate::kernel::BLOCK;
 pub(crate) struct Ecb;
 
 impl Cipher for Ecb {
-    type State = (Aes, bool);
+    type State = (Blocks, bool);
     const CHAINED: bool = false;
 
-    fn start(request: &Request<'_>) -> (Aes, bool) {
-        (Aes::of(request), request.encrypts())
+    fn start(request: &Request<'_>) -> (Blocks, bool) {
+        (Blocks::of(request), request.encrypts())
     }
 
-    fn step((aes, encrypts): &mut (Aes, bool), _at: u64, _chain: &mut Chain, bytes: &mut [u8]) {
+    fn step((aes, encrypts): &mut (Blocks, bool), _at: u64, _chain: &mut Chain, bytes: &mut [u8]) {
         let blocks = bytes.as_chunks_mut::<BLOCK>().0;
         if *encrypts {
-            aes.encrypt_all(blocks);
+            aes.encrypt(blocks);
         } else {
-            aes.decrypt_all(blocks);
+            aes.decrypt(blocks);
         }
     }
 }
@@ -30,17 +32,17 @@ impl Cipher for Ecb {
 pub(crate) struct Cfb;
 
 impl Cipher for Cfb {
-    type State = (Aes, bool);
+    type State = (Blocks, bool);
     const CHAINED: bool = true;
 
-    fn start(request: &Request<'_>) -> (Aes, bool) {
-        (Aes::of(request), request.encrypts())
+    fn start(request: &Request<'_>) -> (Blocks, bool) {
+        (Blocks::of(request), request.encrypts())
     }
 
-    fn step((aes, encrypts): &mut (Aes, bool), _at: u64, chain: &mut Chain, bytes: &mut [u8]) {
+    fn step((aes, encrypts): &mut (Blocks, bool), _at: u64, chain: &mut Chain, bytes: &mut [u8]) {
         if *encrypts {
             for block in bytes.chunks_mut(BLOCK) {
-                aes.encrypt(chain);
+                aes.encrypt(slice::from_mut(chain));
                 xor(block, chain);
                 chain[..block.len()].copy_from_slice(block);
             }
@@ -52,7 +54,7 @@ impl Cipher for Cfb {
             stream.push(*chain);
             chain[..block.len()].copy_from_slice(block);
         }
-        aes.encrypt_all(&mut stream);
+        aes.encrypt(&mut stream);
         xor(bytes, stream.as_flattened());
     }
 }

@@ -1,16 +1,19 @@
 //! AES-XTS (IEEE 1619, NIST SP 800-38E): the tweak of a block follows from the IV and the block's
 //! place; a short last block steals from the one before it.
 
-use super::aes::Aes;
-use super::{Chain, Cipher, Request, xor};
-use crate::kernel::BLOCK;
+use super::aes::{Aes, Blocks};
+use super::{Chain, Cipher, Request};
+use crate::kernel::{BLOCK, WIDE_STEP};
+
+/// Tweaks of a step: those of its blocks, of a block that it steals from, and the one after them.
+const TWEAKS: usize = WIDE_STEP / BLOCK + 2;
 
 /// XEX with ciphertext stealing.
 pub(crate) struct Xts;
 
 /// The data cipher, and the tweak of the block at `at`.
 pub(crate) struct State {
-    data: Aes,
+    data: Blocks,
     encrypts: bool,
     tweak: u128,
     at: u64,
@@ -26,14 +29,14 @@ impl State {
     fn blocks(&self, blocks: &mut [[u8; BLOCK]], tweaks: &[u128]) {
         let whiten = |blocks: &mut [[u8; BLOCK]]| {
             for (block, tweak) in blocks.iter_mut().zip(tweaks) {
-                xor(block, &tweak.to_le_bytes());
+                *block = (u128::from_le_bytes(*block) ^ tweak).to_le_bytes();
             }
         };
         whiten(blocks);
         if self.encrypts {
-            self.data.encrypt_all(blocks);
+            self.data.encrypt(blocks);
         } else {
-            self.data.decrypt_all(blocks);
+            self.data.decrypt(blocks);
         }
         whiten(blocks);
     }
@@ -53,7 +56,7 @@ impl Cipher for Xts {
         first.copy_from_slice(request.iv);
         Aes::new(tweak).encrypt(&mut first);
         State {
-            data: Aes::new(data),
+            data: Blocks::with_key(request.kernels, data),
             encrypts: request.encrypts(),
             tweak: u128::from_le_bytes(first),
             at: 0,
@@ -65,8 +68,10 @@ impl Cipher for Xts {
             state.tweak = next(state.tweak);
             state.at += BLOCK as u64;
         }
-        let tweaks = std::iter::successors(Some(state.tweak), |tweak| Some(next(*tweak)));
-        let tweaks = tweaks.take(bytes.len() / BLOCK + 2).collect::<Vec<_>>();
+        let mut tweaks = [state.tweak; TWEAKS];
+        for i in 1..bytes.len() / BLOCK + 2 {
+            tweaks[i] = next(tweaks[i - 1]);
+        }
         let (blocks, rest) = bytes.as_chunks_mut::<BLOCK>();
         if rest.is_empty() {
             state.blocks(blocks, &tweaks);

@@ -37,6 +37,8 @@ mod ctr;
 #[cfg(target_arch = "x86_64")]
 mod digest;
 #[cfg(target_arch = "x86_64")]
+mod ecb;
+#[cfg(target_arch = "x86_64")]
 mod gcm;
 #[cfg(target_arch = "x86_64")]
 mod ghash;
@@ -369,6 +371,31 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86::vaes512::ctr(key, src, dst, len, counter, log),
                 _ => portable::ctr(key, src, dst, len, counter, log),
+            }
+        }
+    }
+
+    /// Replaces each block by its encryption. `key` is an encrypt schedule.
+    pub(crate) fn ecb_encrypt(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
+        self.ecb::<false>(key, blocks);
+    }
+
+    /// Replaces each block by its decryption. `key` is a decrypt schedule.
+    pub(crate) fn ecb_decrypt(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
+        self.ecb::<true>(key, blocks);
+    }
+
+    fn ecb<const DECRYPT: bool>(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
+        // SAFETY: `self` proves the instructions.
+        unsafe {
+            match self.backend {
+                #[cfg(target_arch = "x86_64")]
+                Backend::AesNi => x86::aes_ni::ecb::<DECRYPT>(key, blocks),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes256 => x86::vaes256::ecb::<DECRYPT>(key, blocks),
+                #[cfg(target_arch = "x86_64")]
+                Backend::Vaes512 => x86::vaes512::ecb::<DECRYPT>(key, blocks),
+                _ => portable::ecb::<DECRYPT>(key, blocks),
             }
         }
     }

@@ -241,6 +241,17 @@ pub(super) unsafe fn ctr(
     }
 }
 
+/// As [`super::Kernels::ecb_encrypt`], or `ecb_decrypt`.
+pub(super) fn ecb<const DECRYPT: bool>(key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
+    if DECRYPT {
+        let cipher = Cipher::of_decrypt_schedule(key);
+        blocks.iter_mut().for_each(|block| cipher.decrypt(block));
+    } else {
+        let cipher = Cipher::of_encrypt_schedule(key);
+        blocks.iter_mut().for_each(|block| cipher.encrypt(block));
+    }
+}
+
 /// # Safety
 /// As [`super::Kernels::ghash`].
 pub(super) unsafe fn ghash(key: &GcmKey, hash: &mut [u8; BLOCK], from: *const u8, len: usize) {

@@ -138,7 +138,7 @@ macro_rules! wide_entries {
         use core::arch::x86_64::*;
 
         use crate::journal::Log;
-        use crate::kernel::{BLOCK, Schedule, cbc_decrypt, ctr};
+        use crate::kernel::{BLOCK, Schedule, cbc_decrypt, ctr, ecb};
 
         /// # Safety
         /// As `Kernels::cbc_decrypt`, with the instructions of this backend.
@@ -157,6 +157,23 @@ macro_rules! wide_entries {
                     ..=10 => cbc_decrypt::body::<$vector, 10>(key, src, dst, len, chain, log),
                     11..=12 => cbc_decrypt::body::<$vector, 12>(key, src, dst, len, chain, log),
                     _ => cbc_decrypt::body::<$vector, 14>(key, src, dst, len, chain, log),
+                }
+            }
+        }
+
+        /// # Safety
+        /// The instructions of this backend are there.
+        #[target_feature(enable = $features)]
+        pub(in crate::kernel) unsafe fn ecb<const DECRYPT: bool>(
+            key: &Schedule,
+            blocks: &mut [[u8; BLOCK]],
+        ) {
+            // SAFETY: the caller's duty.
+            unsafe {
+                match key.rounds {
+                    ..=10 => ecb::body::<$vector, 10, DECRYPT>(key, blocks),
+                    11..=12 => ecb::body::<$vector, 12, DECRYPT>(key, blocks),
+                    _ => ecb::body::<$vector, 14, DECRYPT>(key, blocks),
                 }
             }
         }

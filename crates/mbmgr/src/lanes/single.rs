@@ -16,6 +16,7 @@ use std::ptr;
 
 use shmem::Offset;
 use subtle::ConstantTimeEq;
+use zerocopy::IntoBytes as _;
 use zeroize::Zeroizing;
 
 use crate::cipher::{Aead, Cipher, Mac, Request, Tag};
@@ -32,6 +33,20 @@ mod tests;
 
 /// A step, and a short last block that it takes along.
 const ROOM: usize = WIDE_STEP + BLOCK - 1;
+
+/// Text of a step, in words: they are zeroized one store each.
+struct Part(Zeroizing<[u64; ROOM.div_ceil(8)]>);
+
+impl Part {
+    fn new() -> Part {
+        Part(Zeroizing::new([0; ROOM.div_ceil(8)]))
+    }
+
+    /// The first `len` bytes.
+    fn bytes(&mut self, len: usize) -> &mut [u8] {
+        &mut self.0.as_mut_bytes()[..len]
+    }
+}
 
 /// How the steps of `cipher` cover `total` bytes: all of one length, but that the last one takes a rest
 /// of less than a block along.
@@ -195,24 +210,26 @@ impl Task<'_> {
 
     /// Hands one side of the message on in parts.
     fn each_of_text(&self, side: Side, mut take: impl FnMut(&[u8])) {
-        let mut part = Zeroizing::new([0; WIDE_STEP]);
+        let mut part = Part::new();
         let (mut done, len) = (0, self.job.len);
         while done < len {
             let count = usize::try_from(len - done).unwrap_or(WIDE_STEP).min(WIDE_STEP);
-            self.read_text(side, done, &mut part[..count]);
-            take(&part[..count]);
+            let bytes = part.bytes(count);
+            self.read_text(side, done, bytes);
+            take(bytes);
             done += count as u64;
         }
     }
 
     /// Hands `len` bytes at `at` on in parts.
     fn each(&self, at: Offset, len: u64, mut take: impl FnMut(&[u8])) {
-        let mut part = Zeroizing::new([0; WIDE_STEP]);
+        let mut part = Part::new();
         let mut done = 0;
         while done < len {
             let count = usize::try_from(len - done).unwrap_or(WIDE_STEP).min(WIDE_STEP);
-            self.read(Offset::new(at.get() + done), &mut part[..count]);
-            take(&part[..count]);
+            let bytes = part.bytes(count);
+            self.read(Offset::new(at.get() + done), bytes);
+            take(bytes);
             done += count as u64;
         }
     }
@@ -231,10 +248,10 @@ impl Task<'_> {
         });
         let mut state = C::start(request);
         let mut chain = job.chain();
-        let mut part = Zeroizing::new([0; ROOM]);
+        let mut part = Part::new();
         for k in 0..steps(total) {
             let at = self.progress + k * WIDE_STEP as u64;
-            let bytes = &mut part[..step_len(total, k)];
+            let bytes = part.bytes(step_len(total, k));
             self.read_text(Side::Source, at, bytes);
             if let Some(log) = &log {
                 // SAFETY: a slot holds a step with its rest below LOG_CHAIN, and a block there.
@@ -257,8 +274,8 @@ impl Task<'_> {
     /// One step again, from the log.
     fn redo_step<C: Cipher>(&self, request: &Request<'_>, total: u64, k: u64) {
         let log = Log::new(self.region.journal());
-        let mut part = Zeroizing::new([0; ROOM]);
-        let bytes = &mut part[..step_len(total, k)];
+        let mut part = Part::new();
+        let bytes = part.bytes(step_len(total, k));
         let mut chain = [0; BLOCK];
         // SAFETY: as in `run_steps`.
         unsafe {
@@ -281,10 +298,10 @@ impl Task<'_> {
         self.each(self.job.aad, request.aad_len, |part| A::aad(&mut auth, part));
         if decrypt {
             let mut stream = A::Stream::start(request);
-            let mut plain = Zeroizing::new([0; WIDE_STEP]);
+            let mut plain = Part::new();
             let mut done = 0;
             self.each_of_text(at, |part| {
-                let plain = &mut plain[..part.len()];
+                let plain = plain.bytes(part.len());
                 plain.copy_from_slice(part);
                 A::Stream::step(&mut stream, done, &mut [0; BLOCK], plain);
                 A::text(&mut auth, plain);
