@@ -15,28 +15,20 @@ impl Algorithm {
             (Engine::Cbc | Engine::Docsis(_) | Engine::Cfb(_), _) => "lanes, decrypt wide",
             (Engine::CbcMac, _) => "lanes",
             (Engine::Ccm(_), _) => "MAC lanes, counter wide",
-            (Engine::Ctr | Engine::Gcm(_) | Engine::Gmac, _) => "wide",
+            (Engine::Ctr | Engine::Ecb | Engine::Gcm(_) | Engine::Gmac, _) => "wide",
             (Engine::Sha1, Backend::AesNi) => "crate",
             (Engine::Sha1, _) => "lanes, or crate",
             (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",
             (Engine::Sha256, _) => "sha-ni streams, or lanes",
             (Engine::Sha512, Backend::AesNi) => "crate",
             (Engine::Sha512, _) => "lanes",
-            (Engine::Single(_), _) if self.is_by_blocks() => "wide",
+            (Engine::Single(_), _)
+                if matches!(self, Algorithm::Aes128Xts | Algorithm::Aes256Xts) =>
+            {
+                "wide"
+            }
             (Engine::Single(_), _) => "crate",
         }
-    }
-
-    /// Whether it runs on the kernel that does AES blocks each by itself.
-    fn is_by_blocks(self) -> bool {
-        matches!(
-            self,
-            Algorithm::Aes128Ecb
-                | Algorithm::Aes192Ecb
-                | Algorithm::Aes256Ecb
-                | Algorithm::Aes128Xts
-                | Algorithm::Aes256Xts
-        )
     }
 
     /// What the journal keeps of a job in place while a step runs, and from where a job goes on after a
@@ -45,7 +37,7 @@ impl Algorithm {
     pub fn journaled(self) -> &'static str {
         match (&self.row().engine, self.kind()) {
             (Engine::Cbc, _) => "inputs of each step, decrypt also the chaining value; goes on",
-            (Engine::Ctr, _) => "input of each step; goes on",
+            (Engine::Ctr | Engine::Ecb, _) => "input of each step; goes on",
             (_, Kind::Aead) => "input of each step; the cipher goes on, the MAC starts again",
             (_, Kind::Cipher) => "input and chaining value of each step; goes on",
             _ => "nothing; starts again",

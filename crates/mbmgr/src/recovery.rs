@@ -22,6 +22,7 @@ use crate::layout::{
     Journal, LOG_CHAIN, LOG_SLOT_BYTES, LOG_SLOTS, STATUS_DONE, STATUS_FAILED, STATUS_QUEUED, Slot,
 };
 use crate::region::{Region, commit32};
+use crate::table::Engine;
 
 /// Bytes of a block, as lengths are.
 const BLOCK: u64 = 16;
@@ -159,7 +160,7 @@ impl Flight {
         if job.chained.is_some() && !cipher_may_run(&job, region.slot(position)) {
             return None;
         }
-        let route = self.route(&plan);
+        let route = self.route(&job, &plan);
         let runs = match route {
             Route::Chained | Route::Gmac => false,
             Route::Wide | Route::Gcm => self.lanes == 1,
@@ -173,9 +174,7 @@ impl Flight {
         };
         let fits = route.is_journaled()
             && runs
-            // Only these end inside a block.
-            && (matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead)
-                || self.total.is_multiple_of(16))
+            && (ends_inside_block(&job, route) || self.total.is_multiple_of(16))
             && base.is_multiple_of(16)
             && base <= job.len;
         if !fits {
@@ -197,14 +196,14 @@ impl Flight {
         (total <= left).then_some(Flown { position, base, total, job, plan, route })
     }
 
-    /// Where the run was: a job of lanes that has less than a block to go runs by itself.
-    fn route(&self, plan: &Plan) -> Route {
-        match plan.cipher_route() {
-            Route::Lane(group) if group.has_rests() && self.step_bytes == WIDE_STEP as u64 => {
-                Route::Single { journaled: true }
-            }
-            route => route,
-        }
+    /// Where the run was: a job that has less than a block to go runs by itself.
+    fn route(&self, job: &Job, plan: &Plan) -> Route {
+        let alone = match plan.cipher_route() {
+            Route::Lane(group) => group.has_rests() && self.step_bytes == WIDE_STEP as u64,
+            Route::Wide => self.total < BLOCK && engine(job).single().is_some(),
+            _ => false,
+        };
+        if alone { Route::Single { journaled: true } } else { plan.cipher_route() }
     }
 
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
@@ -242,6 +241,17 @@ impl Flight {
                 continue;
             }
             match (job.algorithm.kind(), job.direction) {
+                (_, direction) if matches!(engine(job), Engine::Ecb) => {
+                    // SAFETY: as for `ctr` below.
+                    unsafe {
+                        match direction {
+                            Direction::Encrypt => {
+                                kernels.ecb::<false>(encrypt, src, dst, len, None)
+                            }
+                            Direction::Decrypt => kernels.ecb::<true>(decrypt, src, dst, len, None),
+                        }
+                    }
+                }
                 (Kind::Ctr | Kind::Aead, _) => {
                     let counter = match job.algorithm.kind() {
                         Kind::Ctr => advance_counter(&job.counter(), at),
@@ -282,7 +292,9 @@ impl Flight {
             }
         }
         let slot = region.slot(lane.position);
-        if job.direction == Direction::Decrypt && job.algorithm.kind() == Kind::Cbc {
+        if job.direction == Direction::Decrypt
+            && matches!(engine(job), Engine::Cbc | Engine::Docsis(_))
+        {
             store_chain(slot, &chain);
         }
         lanes::store_progress(region, lane.position, progress);
@@ -316,6 +328,18 @@ impl Flight {
         if progress == lane.job.len && lane.job.algorithm.kind() == Kind::Cipher {
             end_of_cipher(&lane.job, region.slot(lane.position));
         }
+    }
+}
+
+fn engine(job: &Job) -> &'static Engine {
+    &job.algorithm.row().engine
+}
+
+/// Whether a run of such a job may end inside a block.
+fn ends_inside_block(job: &Job, route: Route) -> bool {
+    match route {
+        Route::Wide => job.algorithm.kind() == Kind::Ctr,
+        _ => matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead),
     }
 }
 

@@ -13,7 +13,9 @@ pub(crate) enum Engine {
     Cbc,
     /// Counter mode in wide steps.
     Ctr,
-    /// Lanes of CBC encryption with a rest that fills no block; decryption by itself.
+    /// Electronic code book in wide steps.
+    Ecb,
+    /// Lanes of CBC encryption, decryption in wide steps; a rest that fills no block by itself.
     Docsis(&'static dyn Single),
     /// Lanes of CFB encryption; decryption by itself.
     Cfb(&'static dyn Single),
@@ -199,7 +201,7 @@ macro_rules! mac {
 const GCM: Engine = Engine::Gcm(&ByAead::<gcm::Gcm>::NEW);
 const CCM: Engine = Engine::Ccm(&ByAead::<ccm::Ccm>::NEW);
 const CFB: Engine = Engine::Cfb(&ByCipher::<modes::Cfb>::NEW);
-const DOCSIS: Engine = Engine::Docsis(&ByCipher::<docsis::Docsis>::NEW);
+const DOCSIS: Engine = Engine::Docsis(&ByCipher::<docsis::Residual>::NEW);
 
 /// The longest IV.
 pub(crate) const MAX_IV: usize = 1024;
@@ -258,11 +260,11 @@ rows! {
     ChaCha20Poly1305 24 "chacha20-poly1305" Aead aead!(chacha::ChaCha20Poly1305),
         key(K::ChaCha20), IV12, TAG16, BYTES;
     /// AES-ECB with a key of 16 bytes.
-    Aes128Ecb 25 "aes-128-ecb" Cipher cipher!(modes::Ecb), key(K::Aes128), NO_IV, NO_TAG, BLOCKS16;
+    Aes128Ecb 25 "aes-128-ecb" Cipher Engine::Ecb, key(K::Aes128), NO_IV, NO_TAG, BLOCKS16;
     /// AES-ECB with a key of 24 bytes.
-    Aes192Ecb 26 "aes-192-ecb" Cipher cipher!(modes::Ecb), key(K::Aes192), NO_IV, NO_TAG, BLOCKS16;
+    Aes192Ecb 26 "aes-192-ecb" Cipher Engine::Ecb, key(K::Aes192), NO_IV, NO_TAG, BLOCKS16;
     /// AES-ECB with a key of 32 bytes.
-    Aes256Ecb 27 "aes-256-ecb" Cipher cipher!(modes::Ecb), key(K::Aes256), NO_IV, NO_TAG, BLOCKS16;
+    Aes256Ecb 27 "aes-256-ecb" Cipher Engine::Ecb, key(K::Aes256), NO_IV, NO_TAG, BLOCKS16;
     /// AES-CFB-128 with a key of 16 bytes.
     Aes128Cfb 28 "aes-128-cfb" Cipher CFB, key(K::Aes128), IV16, NO_TAG, BYTES;
     /// AES-CFB-128 with a key of 24 bytes.

@@ -85,18 +85,15 @@ impl Blocks {
     }
 
     pub(crate) fn encrypt(&self, blocks: &mut [[u8; BLOCK]]) {
-        self.kernels.ecb_encrypt(&self.encrypt, blocks);
+        let (at, len) = (blocks.as_mut_ptr().cast::<u8>(), size_of_val(blocks));
+        // SAFETY: source and destination are the blocks; the schedule is one that encrypts.
+        unsafe { self.kernels.ecb::<false>(&self.encrypt, at, at, len, None) }
     }
 
     pub(crate) fn decrypt(&self, blocks: &mut [[u8; BLOCK]]) {
-        self.kernels.ecb_decrypt(&self.decrypt, blocks);
-    }
-
-    /// Decrypts a chain of blocks; `before` is the ciphertext block before them, and then their last one.
-    pub(crate) fn decrypt_chain(&self, blocks: &mut [[u8; BLOCK]], before: &mut [u8; BLOCK]) {
         let (at, len) = (blocks.as_mut_ptr().cast::<u8>(), size_of_val(blocks));
-        // SAFETY: source and destination are the blocks; the schedule is one that decrypts.
-        unsafe { self.kernels.cbc_decrypt(&self.decrypt, at, at, len, before, None) }
+        // SAFETY: as in `encrypt`, for decryption.
+        unsafe { self.kernels.ecb::<true>(&self.decrypt, at, at, len, None) }
     }
 }
 

@@ -1,5 +1,6 @@
-//! AES-CBC as DOCSIS has it (CableLabs, baseline privacy): a last block that is short is xored with the
-//! encryption of the ciphertext block before it, or of the IV where there is none.
+//! The end of an AES-DOCSIS message (CableLabs, baseline privacy), less than a block: xored with the
+//! encryption of the ciphertext block before it, or of the IV where there is none. The whole blocks before it
+//! are those of AES-CBC, and run where these do.
 
 use std::slice;
 
@@ -7,32 +8,21 @@ use super::aes::Blocks;
 use super::{Chain, Cipher, Request, xor};
 use crate::kernel::BLOCK;
 
-/// CBC with a residual block.
-pub(crate) struct Docsis;
+/// The residual block.
+pub(crate) struct Residual;
 
-impl Cipher for Docsis {
-    type State = (Blocks, bool);
+impl Cipher for Residual {
+    type State = Blocks;
     const CHAINED: bool = true;
 
-    fn start(request: &Request<'_>) -> (Blocks, bool) {
-        (Blocks::of(request), request.encrypts())
+    fn start(request: &Request<'_>) -> Blocks {
+        Blocks::of(request)
     }
 
-    fn step((aes, encrypts): &mut (Blocks, bool), _at: u64, chain: &mut Chain, bytes: &mut [u8]) {
-        let (blocks, rest) = bytes.as_chunks_mut::<BLOCK>();
-        if *encrypts {
-            for block in blocks {
-                xor(block, chain);
-                aes.encrypt(slice::from_mut(block));
-                *chain = *block;
-            }
-        } else {
-            aes.decrypt_chain(blocks, chain);
-        }
-        if !rest.is_empty() {
-            let mut stream = *chain;
-            aes.encrypt(slice::from_mut(&mut stream));
-            xor(rest, &stream);
-        }
+    fn step(aes: &mut Blocks, _at: u64, chain: &mut Chain, bytes: &mut [u8]) {
+        debug_assert!(bytes.len() < BLOCK);
+        let mut stream = *chain;
+        aes.encrypt(slice::from_mut(&mut stream));
+        xor(bytes, &stream);
     }
 }

@@ -1,32 +1,11 @@
-//! AES in electronic code book and in cipher feedback mode (NIST SP 800-38A 6.1 and 6.3, with segments
-//! of 128 bits). ECB needs nothing but its place; CFB chains on the last ciphertext block.
+//! AES in cipher feedback mode (NIST SP 800-38A, 6.3, with segments of 128 bits): it chains on the last
+//! ciphertext block.
 
 use std::slice;
 
 use super::aes::Blocks;
 use super::{Chain, Cipher, Request, xor};
 use crate::kernel::BLOCK;
-
-/// Electronic code book.
-pub(crate) struct Ecb;
-
-impl Cipher for Ecb {
-    type State = (Blocks, bool);
-    const CHAINED: bool = false;
-
-    fn start(request: &Request<'_>) -> (Blocks, bool) {
-        (Blocks::of(request), request.encrypts())
-    }
-
-    fn step((aes, encrypts): &mut (Blocks, bool), _at: u64, _chain: &mut Chain, bytes: &mut [u8]) {
-        let blocks = bytes.as_chunks_mut::<BLOCK>().0;
-        if *encrypts {
-            aes.encrypt(blocks);
-        } else {
-            aes.decrypt(blocks);
-        }
-    }
-}
 
 /// Cipher feedback.
 pub(crate) struct Cfb;

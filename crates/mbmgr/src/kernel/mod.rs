@@ -375,27 +375,33 @@ impl Kernels {
         }
     }
 
-    /// Replaces each block by its encryption. `key` is an encrypt schedule.
-    pub(crate) fn ecb_encrypt(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
-        self.ecb::<false>(key, blocks);
-    }
-
-    /// Replaces each block by its decryption. `key` is a decrypt schedule.
-    pub(crate) fn ecb_decrypt(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
-        self.ecb::<true>(key, blocks);
-    }
-
-    fn ecb<const DECRYPT: bool>(self, key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
-        // SAFETY: `self` proves the instructions.
+    /// AES-ECB of one buffer: `len` is a multiple of 16. With `DECRYPT` it decrypts.
+    ///
+    /// With a log, step k (bytes `k * WIDE_STEP..` of the buffer) first copies its input to
+    /// `log.slot(k)`, then commits k, then stores the outputs.
+    ///
+    /// # Safety
+    /// `src` is readable and `dst` writable for `len` bytes, the same or disjoint. `key` is an encrypt
+    /// schedule, with `DECRYPT` a decrypt schedule.
+    pub(crate) unsafe fn ecb<const DECRYPT: bool>(
+        self,
+        key: &Schedule,
+        src: *const u8,
+        dst: *mut u8,
+        len: usize,
+        log: Option<&Log<'_>>,
+    ) {
+        debug_assert!(len.is_multiple_of(BLOCK));
+        // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
         unsafe {
             match self.backend {
                 #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::ecb::<DECRYPT>(key, blocks),
+                Backend::AesNi => x86::aes_ni::ecb::<DECRYPT>(key, src, dst, len, log),
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::ecb::<DECRYPT>(key, blocks),
+                Backend::Vaes256 => x86::vaes256::ecb::<DECRYPT>(key, src, dst, len, log),
                 #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::ecb::<DECRYPT>(key, blocks),
-                _ => portable::ecb::<DECRYPT>(key, blocks),
+                Backend::Vaes512 => x86::vaes512::ecb::<DECRYPT>(key, src, dst, len, log),
+                _ => portable::ecb::<DECRYPT>(key, src, dst, len, log),
             }
         }
     }

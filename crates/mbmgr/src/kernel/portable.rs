@@ -241,14 +241,38 @@ pub(super) unsafe fn ctr(
     }
 }
 
-/// As [`super::Kernels::ecb_encrypt`], or `ecb_decrypt`.
-pub(super) fn ecb<const DECRYPT: bool>(key: &Schedule, blocks: &mut [[u8; BLOCK]]) {
-    if DECRYPT {
-        let cipher = Cipher::of_decrypt_schedule(key);
-        blocks.iter_mut().for_each(|block| cipher.decrypt(block));
-    } else {
-        let cipher = Cipher::of_encrypt_schedule(key);
-        blocks.iter_mut().for_each(|block| cipher.encrypt(block));
+/// # Safety
+/// As [`super::Kernels::ecb`].
+pub(super) unsafe fn ecb<const DECRYPT: bool>(
+    key: &Schedule,
+    src: *const u8,
+    dst: *mut u8,
+    len: usize,
+    log: Option<&Log<'_>>,
+) {
+    let cipher = match DECRYPT {
+        true => Cipher::of_decrypt_schedule(key),
+        false => Cipher::of_encrypt_schedule(key),
+    };
+    for (k, start) in (0..len).step_by(WIDE_STEP).enumerate() {
+        let end = len.min(start + WIDE_STEP);
+        if let Some(log) = log {
+            let slot = log.slot(k as u64);
+            // SAFETY: `start..end` is readable, and a slot holds a wide step.
+            unsafe { ptr::copy_nonoverlapping(src.add(start), slot, end - start) };
+            log.commit(k as u64);
+        }
+        for offset in (start..end).step_by(BLOCK) {
+            // SAFETY: `offset < len` and both are multiples of a block: readable.
+            let mut block = unsafe { src.add(offset).cast::<[u8; BLOCK]>().read() };
+            if DECRYPT {
+                cipher.decrypt(&mut block);
+            } else {
+                cipher.encrypt(&mut block);
+            }
+            // SAFETY: as above: writable.
+            unsafe { dst.add(offset).cast::<[u8; BLOCK]>().write(block) };
+        }
     }
 }
 

@@ -162,18 +162,21 @@ macro_rules! wide_entries {
         }
 
         /// # Safety
-        /// The instructions of this backend are there.
+        /// As `Kernels::ecb`, with the instructions of this backend.
         #[target_feature(enable = $features)]
         pub(in crate::kernel) unsafe fn ecb<const DECRYPT: bool>(
             key: &Schedule,
-            blocks: &mut [[u8; BLOCK]],
+            src: *const u8,
+            dst: *mut u8,
+            len: usize,
+            log: Option<&Log<'_>>,
         ) {
-            // SAFETY: the caller's duty.
+            // SAFETY: the caller's duties.
             unsafe {
                 match key.rounds {
-                    ..=10 => ecb::body::<$vector, 10, DECRYPT>(key, blocks),
-                    11..=12 => ecb::body::<$vector, 12, DECRYPT>(key, blocks),
-                    _ => ecb::body::<$vector, 14, DECRYPT>(key, blocks),
+                    ..=10 => ecb::body::<$vector, 10, DECRYPT>(key, src, dst, len, log),
+                    11..=12 => ecb::body::<$vector, 12, DECRYPT>(key, src, dst, len, log),
+                    _ => ecb::body::<$vector, 14, DECRYPT>(key, src, dst, len, log),
                 }
             }
         }

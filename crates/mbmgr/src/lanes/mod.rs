@@ -115,7 +115,7 @@ impl Route {
             (Engine::Cfb(_), Direction::Encrypt) => {
                 by_key([Group::Cfb128, Group::Cfb192, Group::Cfb256])
             }
-            (Engine::Cbc | Engine::Ctr, _) => Route::Wide,
+            (Engine::Cbc | Engine::Ctr | Engine::Ecb | Engine::Docsis(_), _) => Route::Wide,
             (Engine::Ccm(_), _) => by_key([Group::Ccm128, Group::Ccm192, Group::Ccm256]),
             (Engine::CbcMac, _) if algorithm == Algorithm::Aes128Xcbc => {
                 Route::Lane(Group::Xcbc128)
@@ -126,7 +126,7 @@ impl Route {
             (Engine::Sha1, _) => Route::Lane(Group::Sha1),
             (Engine::Sha256, _) => Route::Lane(Group::Sha256),
             (Engine::Sha512, _) => Route::Lane(Group::Sha512),
-            (Engine::Single(_) | Engine::Docsis(_) | Engine::Cfb(_), _) => {
+            (Engine::Single(_) | Engine::Cfb(_), _) => {
                 let journaled = matches!(algorithm.kind(), Kind::Cipher | Kind::Aead);
                 Route::Single { journaled }
             }

@@ -1,13 +1,15 @@
-//! Single-buffer modes: CBC decryption and CTR, whose blocks do not depend on each other. A job is a
+//! Single-buffer modes: CBC decryption, CTR and ECB, whose blocks do not depend on each other. A job is a
 //! run of one lane with a wide step, from its submission to its end.
 #![expect(unsafe_code, reason = "calls the kernels, which take raw pointers")]
 
-use crate::algorithm::Kind;
+use crate::algorithm::Direction;
+use crate::job::store_chain;
 use crate::journal::{self, Log, Shape};
-use crate::kernel::{Kernels, WIDE_STEP};
+use crate::kernel::{BLOCK, Kernels, WIDE_STEP};
 use crate::region::Region;
+use crate::table::Engine;
 
-use super::{Entry, Hall, States};
+use super::{Entry, Hall, States, single, store_progress};
 
 /// The counter block `bytes` (a multiple of 16) further on: 128 bits, big-endian, as NIST SP 800-38A
 /// B.1 increments it.
@@ -24,28 +26,68 @@ pub(super) fn begin(region: &Region, position: u64, base: u32, len: usize) -> Lo
     journal::begin(region.journal(), Shape { total, step_bytes, lanes: 1, redo: 1 })
 }
 
-/// Runs a job to its end.
+/// Runs a job to its end. Bytes that fill no block, as AES-DOCSIS has them, are a run of their own.
 pub(super) fn run(kernels: Kernels, hall: Hall<'_>, states: &mut States, entry: &Entry<'_>) {
     let (region, job) = (hall.region, entry.job);
     let (encrypt, decrypt) = hall.keys.schedules(entry.key_index);
     #[expect(clippy::cast_possible_truncation, reason = "lengths are at most MAX_JOB_LEN")]
     let (done, base, len) =
         (entry.progress as usize, entry.progress as u32, (job.len - entry.progress) as usize);
+    let engine = &job.algorithm.row().engine;
+    let rest = if matches!(engine, Engine::Docsis(_)) { len % BLOCK } else { 0 };
+    if rest > 0 && rest == len {
+        return single::run(kernels, hall, states, entry);
+    }
+    let len = len - rest;
     let log = (job.src == job.dst).then(|| begin(region, entry.position, base, len));
     let src = region.address(job.src).as_ptr().cast_const().wrapping_add(done);
     let dst = region.address(job.dst).as_ptr().wrapping_add(done);
-    if job.algorithm.kind() == Kind::Ctr {
-        let counter = advance_counter(&job.counter(), entry.progress);
-        // SAFETY: `Job::check` found the job's `len` bytes at `src` and `dst` in the arena, which the
-        // region keeps mapped, the same or disjoint; recovery found `progress` at most `len`.
-        unsafe { kernels.ctr(encrypt, src, dst, len, &counter, log.as_ref()) };
-    } else {
-        let mut chain = job.chain();
-        // SAFETY: as for `ctr`.
-        unsafe { kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, log.as_ref()) };
+    let mut chain = job.chain();
+    // SAFETY: `Job::check` found the job's `len` bytes at `src` and `dst` in the arena, which the region
+    // keeps mapped, the same or disjoint; recovery found `progress` at most `len`.
+    unsafe {
+        match (engine, job.direction) {
+            (Engine::Ctr, _) => {
+                let counter = advance_counter(&job.counter(), entry.progress);
+                kernels.ctr(encrypt, src, dst, len, &counter, log.as_ref());
+            }
+            (Engine::Ecb, Direction::Encrypt) => {
+                kernels.ecb::<false>(encrypt, src, dst, len, log.as_ref());
+            }
+            (Engine::Ecb, Direction::Decrypt) => {
+                kernels.ecb::<true>(decrypt, src, dst, len, log.as_ref());
+            }
+            _ => kernels.cbc_decrypt(decrypt, src, dst, len, &mut chain, log.as_ref()),
+        }
+    }
+    if rest > 0 {
+        return end_with_rest(kernels, hall, states, entry, (len, chain));
     }
     states.done(region, entry.position);
     if log.is_some() {
         journal::end(region.journal());
     }
+}
+
+/// Ends the run of a job's whole blocks, `len` bytes whose last block of ciphertext is `chain`, and runs
+/// what is left of the job.
+#[cold]
+#[inline(never)]
+fn end_with_rest(
+    kernels: Kernels,
+    hall: Hall<'_>,
+    states: &mut States,
+    entry: &Entry<'_>,
+    (len, chain): (usize, [u8; BLOCK]),
+) {
+    let (region, mut job) = (hall.region, *entry.job);
+    let progress = entry.progress + len as u64;
+    if job.src == job.dst {
+        // For the next owner: the block is gone from the buffer. The journal's end commits both.
+        store_chain(region.slot(entry.position), &chain);
+        store_progress(region, entry.position, progress);
+        journal::end(region.journal());
+    }
+    job.set_chain(chain);
+    single::run(kernels, hall, states, &Entry { job: &job, progress, ..*entry });
 }
