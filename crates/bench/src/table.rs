@@ -45,7 +45,7 @@ fn number(value: Option<f64>, places: usize) -> String {
 /// What stands in the first column.
 fn name(row: &Row) -> String {
     let mut name = row.cipher.clone();
-    if row.cipher.contains("cbc") {
+    if ["cbc", "docsis", "ecb"].iter().any(|mode| row.cipher.contains(mode)) {
         name.push_str(if row.direction == "decrypt" { " dec" } else { " enc" });
     }
     name

@@ -48,7 +48,7 @@ pub(crate) fn buffer(i: u64) -> Offset {
 }
 
 /// Kinds of jobs that [`job`] makes, times what else it varies.
-pub(crate) const JOB_COUNT: u64 = 84;
+pub(crate) const JOB_COUNT: u64 = 92;
 
 /// Jobs of every kind: number `n` uses buffer `n % BUFFER_COUNT`. The associated data and the long IV
 /// lie between source and destination, the tag at the buffer's end.
@@ -66,7 +66,7 @@ pub(crate) fn job(n: u64, keys: &[KeyId]) -> Job {
             .tag(Offset::new(at.get() + BUFFER_LEN - 16), 16)
     };
     let rest = |job: Job| Job { len: job.len - 3, ..job };
-    let job = match n % 21 {
+    let job = match n % 23 {
         0..=3 => cipher(Algorithm::Aes128Cbc, Direction::Encrypt, keys[0], &[7; 16]),
         4 => cipher(Algorithm::Aes128Cbc, Direction::Decrypt, keys[0], &[9; 16]),
         5 => cipher(Algorithm::Aes256Ctr, Direction::Encrypt, keys[1], &[1; 12]),
@@ -101,6 +101,8 @@ pub(crate) fn job(n: u64, keys: &[KeyId]) -> Job {
                 tag_len: 16,
             })
         }
+        21 => rest(cipher(Algorithm::Aes128Docsis, Direction::Decrypt, keys[0], &[8; 16])),
+        22 => cipher(Algorithm::Aes256Ecb, Direction::Decrypt, keys[1], &[]),
         6 => Job::hash(Algorithm::Sha512).from_to(at, out, len - 5),
         _ => Job::mac(Algorithm::HmacSha256, keys[2]).from_to(at, out, len - 3).tag_len(12),
     };
