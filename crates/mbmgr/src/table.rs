@@ -3,7 +3,7 @@
 //! id of a row, so a row's id is never reused.
 
 use crate::algorithm::Kind;
-use crate::cipher::{ccm, chacha, digests, docsis, gcm, legacy, modes, sm4, xts, zuc};
+use crate::cipher::{ccm, cfb, chacha, digests, docsis, gcm, legacy, sm4, xts, zuc};
 use crate::keys::KeyKind;
 use crate::lanes::single::{ByAead, ByCipher, ByMac, Single};
 
@@ -200,7 +200,7 @@ macro_rules! mac {
 
 const GCM: Engine = Engine::Gcm(&ByAead::<gcm::Gcm>::NEW);
 const CCM: Engine = Engine::Ccm(&ByAead::<ccm::Ccm>::NEW);
-const CFB: Engine = Engine::Cfb(&ByCipher::<modes::Cfb>::NEW);
+const CFB: Engine = Engine::Cfb(&ByCipher::<cfb::Cfb>::NEW);
 const DOCSIS: Engine = Engine::Docsis(&ByCipher::<docsis::Residual>::NEW);
 
 /// The longest IV.

@@ -5,12 +5,12 @@
 pub(crate) mod aes;
 pub(crate) mod cbc_mac;
 pub(crate) mod ccm;
+pub(crate) mod cfb;
 pub(crate) mod chacha;
 pub(crate) mod digests;
 pub(crate) mod docsis;
 pub(crate) mod gcm;
 pub(crate) mod legacy;
-pub(crate) mod modes;
 pub(crate) mod sm4;
 pub(crate) mod xts;
 pub(crate) mod zuc;

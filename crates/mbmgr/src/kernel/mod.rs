@@ -70,7 +70,7 @@ pub(crate) use schedule::{LaneKeys, Schedule, expand_key};
 /// The most lanes a run advances together.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// Bytes of one step of the single-buffer modes (CBC decrypt, CTR).
+/// Bytes of one step of the single-buffer modes (CBC decrypt, CTR, ECB).
 pub(crate) const WIDE_STEP: usize = 512;
 
 /// Bytes of one AES block.

@@ -80,8 +80,8 @@ pub(crate) struct Way {
     pub(crate) second: Option<Backend>,
 }
 
-/// All ways that the machine has: lane counts with a backend each, hand-overs between backends. The
-/// gate takes each backend in place, out of place and through a hand-over; `exhaustive` crosses them.
+/// All ways that the machine has: every lane count with each backend, hand-overs between backends. The
+/// gate takes each backend in place, out of place and through a hand-over, with one lane count.
 pub(crate) fn ways() -> Vec<Way> {
     let backends = Backend::available();
     let exhaustive = std::env::var("NEXTEST_PROFILE").is_ok_and(|name| name == "exhaustive");
@@ -89,13 +89,13 @@ pub(crate) fn ways() -> Vec<Way> {
     for (number, &backend) in backends.iter().enumerate() {
         let next = backends[(number + 1) % backends.len()];
         for in_place in [false, true] {
-            let lane_counts = [1, 2, 3, 7, 8, 16];
             let (lanes, seconds) = match (exhaustive, in_place) {
-                (true, _) => (&lane_counts[..], &backends[..]),
-                (false, true) => (&lane_counts[5..], &[next][..]),
-                (false, false) => (&lane_counts[2 + number % 2..][..1], &[][..]),
+                (true, _) => (1..=16, &backends[..]),
+                (false, true) => (16..=16, &[next][..]),
+                (false, false) if number % 2 == 0 => (3..=3, &[][..]),
+                (false, false) => (7..=7, &[][..]),
             };
-            ways.extend(lanes.iter().map(|&lanes| Way { backend, lanes, in_place, second: None }));
+            ways.extend(lanes.map(|lanes| Way { backend, lanes, in_place, second: None }));
             let with = |&second| Way { backend, lanes: 16, in_place, second: Some(second) };
             ways.extend(seconds.iter().map(with));
         }
