@@ -291,3 +291,18 @@ fn what_is_no_cipher_or_no_hash_is_refused() {
     });
     assert!(matches!(foreign, Error::ForeignBuffer { .. }), "{foreign}");
 }
+
+/// `refused` submits it alone, which takes the full check, and in a burst beside a plan.
+#[rstest]
+fn buffer_whose_end_is_out_of_range_is_refused(
+    #[values(Direction::Encrypt, Direction::Decrypt)] direction: Direction,
+) {
+    for order in [Job::then_hash, Job::after_hash] {
+        let error = refused(|bench| {
+            let nowhere = Offset::new(u64::MAX - 15);
+            let job = bench.cipher(direction).in_place(nowhere, LEN);
+            order(job, bench.hash(TEXT, 64, TAG))
+        });
+        assert!(matches!(error, Error::ForeignBuffer { .. }), "{error}");
+    }
+}

@@ -238,8 +238,10 @@ impl Job {
             if self.algorithm.kind() == Kind::Aead {
                 return Err(Error::Chain { algorithm: self.algorithm, as_what: "cipher" });
             }
+            let plan = self.cipher_part().check_alone(region, keys)?;
+            // Now that the ends of all ranges are known to be in range.
             self.check_tag(chained.order)?;
-            self.cipher_part().check_alone(region, keys)?
+            plan
         };
         let chain = ChainPlan {
             cipher: of_cipher.route,
