@@ -174,7 +174,7 @@ impl Flight {
         };
         let fits = route.is_journaled()
             && runs
-            && (ends_inside_block(&job, route) || self.total.is_multiple_of(16))
+            && (self.may_end_inside_block(&job, route) || self.total.is_multiple_of(16))
             && base.is_multiple_of(16)
             && base <= job.len;
         if !fits {
@@ -198,12 +198,26 @@ impl Flight {
 
     /// Where the run was: a job that has less than a block to go runs by itself.
     fn route(&self, job: &Job, plan: &Plan) -> Route {
-        let alone = match plan.cipher_route() {
+        let has_rests = match plan.cipher_route() {
             Route::Lane(group) => group.has_rests() && self.step_bytes == WIDE_STEP as u64,
-            Route::Wide => self.total < BLOCK && engine(job).single().is_some(),
+            Route::Wide => engine(job).single().is_some(),
             _ => false,
         };
-        if alone { Route::Single { journaled: true } } else { plan.cipher_route() }
+        if has_rests && self.total < BLOCK {
+            Route::Single { journaled: true }
+        } else {
+            plan.cipher_route()
+        }
+    }
+
+    /// Whether a run of such a job may end inside a block.
+    fn may_end_inside_block(&self, job: &Job, route: Route) -> bool {
+        match route {
+            Route::Wide => job.algorithm.kind() == Kind::Ctr,
+            // Whole blocks; less than one is a run of its own.
+            Route::Lane(group) if group.is_chain() => group.has_rests() && self.total < BLOCK,
+            _ => matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead),
+        }
     }
 
     /// Writes the outputs of the unfinished steps of one lane again, then its progress.
@@ -333,14 +347,6 @@ impl Flight {
 
 fn engine(job: &Job) -> &'static Engine {
     &job.algorithm.row().engine
-}
-
-/// Whether a run of such a job may end inside a block.
-fn ends_inside_block(job: &Job, route: Route) -> bool {
-    match route {
-        Route::Wide => job.algorithm.kind() == Kind::Ctr,
-        _ => matches!(job.algorithm.kind(), Kind::Ctr | Kind::Cipher | Kind::Aead),
-    }
 }
 
 /// Whether the cipher of a chained job may have been in a run: not before a hash that comes first.
