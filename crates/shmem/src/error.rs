@@ -156,14 +156,19 @@ pub enum Error {
         /// This process.
         owner: Owner,
     },
-    /// The lease words do not say whom to kill.
-    #[error("the lease is held by thread {tid}, which does not belong to {owner}: not killed")]
+    /// The lease words do not say whom to kill, or it cannot be told whether that one lives.
+    #[error("the lease is held by thread {tid} of {owner}, {why}: not killed, nothing taken")]
     OwnerUnclear {
         /// The thread in the lease word.
         tid: u32,
         /// The identity beside it.
         owner: Owner,
+        /// What is unclear, and the way out.
+        why: &'static str,
     },
+    /// Another process is taking or giving up the lease, and does not get on with it.
+    #[error("the lease is changing hands, and who does it stands still: end that process, or wait")]
+    Busy,
     /// The owner could not be killed.
     #[error("{owner} could not be killed: {source}")]
     KillFailed {

@@ -43,7 +43,7 @@ pub const HEADER_LEN: u64 = size_of::<Header>() as u64;
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"takeover");
 
 /// Raised with every change of the header or of what its words mean.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Flag: the creator wants every page mapped at once, also by those who open the segment.
 pub(crate) const FLAG_POPULATE: u32 = 1;
@@ -105,7 +105,7 @@ const _: () = {
 /// What the header's words and the lease's words are, for the layout hash.
 const DESCRIPTION: &str = "header 640: magic 0, version 8, flags 12, hash 16, len 24, address 32, \
     creator 40, arena 72, changes 96, used 112, roots 128 x 64 (odd: retired); lease 64: word 0, pid 4, start 8, epoch 16, boot 24, \
-    namespace 40";
+    namespace 40, intent 48";
 
 /// Mixes the client's layout hash with ours (FNV-1a).
 pub(crate) const fn mixed_hash(client: u64) -> u64 {

@@ -1,8 +1,10 @@
 //! The ownership lease: one process owns, the kernel tells when it dies, each owner has an epoch.
 //!
 //! `mbmgr` takes it to attach to a manager. What survives is [`LeaseWords`]; what is here belongs to
-//! one process. Taking it: the word by compare-exchange, the identity, then the epoch, which
-//! commits. A death in between leaves a word that the kernel has marked, and the next one goes on.
+//! one process. It is taken inside the gate (`gate.rs`): the intent, the identity, the word by
+//! compare-exchange, then the epoch, which commits. Where the word is marked, the former owner's last
+//! stores are awaited first (`sys/linux_death.rs`). A candidate that dies on the way leaves a marked
+//! word or its intent, and the next one goes on.
 
 #![expect(unsafe_code, reason = "keeps a reference to the lease words beside their segment")]
 
@@ -12,17 +14,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::gate::{Gate, announce_presence, end_presence, is_present};
 use crate::lease_thread::LeaseThread;
+use crate::owner::Sight;
 use crate::{Error, LeaseWords, Offset, Owner, Result, Segment, sys};
 
 /// A word that changes under us more often than this is not one of ours.
 const MAX_ATTEMPTS: u32 = 1000;
-/// How long a new owner's identity may lag behind the word before we name what stands there.
-const IDENTITY_YIELDS: u32 = 64;
+/// How often a waiter wakes by itself. The kernel wakes it when the owner's word is marked; it wakes
+/// nobody where a candidate died on its way to own, or after it was woken.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often a waiter looks whether the thread that it waits for exists at all.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const OWNER_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a waiter leaves a busy gate alone.
+const BUSY_INTERVAL: Duration = Duration::from_millis(1);
+/// How long giving up waits for the gate: as long as the teardown of a big process may take.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a killed process may take to end; it can be held up by a system call.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why an owner cannot be told to be gone, and the way out.
+const ELSEWHERE: &str =
+    "which lives in another pid namespace, or one that is not known: end it there";
+const PRESENT: &str =
+    "whose process is not that one, but holds its lock: end the process that has it";
+const HIDDEN: &str = "which this process's /proc does not show: mount a /proc, or end it there";
+const NOT_ITS_OWN: &str = "which is not a thread of that process: end the process that has it";
 
 /// How the lease came to be free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +66,10 @@ pub enum Acquire {
     },
 }
 
-/// A process that may come to own the lease: its lease thread runs, the kernel knows the word.
+/// A process that may come to own the lease: its lease thread runs.
+///
+/// The kernel knows nothing of the lease word before the lease is taken, so a candidate may go away
+/// or be killed at any time: nobody notices.
 pub struct Candidate(Position);
 
 /// The ownership, until it is released or dropped.
@@ -87,15 +107,25 @@ impl Position {
 }
 
 enum Attempt {
-    Taken(Previous),
+    /// The lease is ours, with this epoch.
+    Taken(Previous, u64),
+    /// This word names a thread.
     Held(u32),
+    /// Somebody else is inside the gate, before this word.
+    Busy(u32),
     Changed,
 }
 
 impl Candidate {
     /// Starts the lease thread for the lease words at `at`.
+    ///
+    /// # Errors
+    /// Also where the system has no expedited `membarrier(2)` (Linux before 4.16, or a filter of
+    /// system calls): without it nobody could take over from this process for sure.
     pub fn new(segment: &Arc<Segment>, at: Offset) -> Result<Candidate> {
         let words = NonNull::from(segment.shared::<LeaseWords>(at)?);
+        sys::let_others_await_us()
+            .map_err(|e| Error::system("membarrier (needed to own: allow this call)", e))?;
         let thread = LeaseThread::start(segment, at)?;
         let (segment, me) = (Arc::clone(segment), Owner::current());
         Ok(Candidate(Position { thread, words, segment, at, me }))
@@ -113,11 +143,11 @@ impl Candidate {
     pub fn try_acquire(self) -> Result<Acquire> {
         self.check_process()?;
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(0) {
-                Attempt::Taken(previous) => {
-                    return Ok(Acquire::Acquired(self.into_lease(previous)));
+            match self.attempt(0)? {
+                Attempt::Taken(previous, epoch) => {
+                    return Ok(Acquire::Acquired(self.into_lease(previous, epoch)));
                 }
-                Attempt::Held(_) => return Ok(self.held()),
+                Attempt::Held(_) | Attempt::Busy(_) => return Ok(self.held()),
                 Attempt::Changed => {}
             }
         }
@@ -142,37 +172,43 @@ impl Candidate {
         self.check_process()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut waited = 0;
-        let mut suspect = 0;
+        let mut next_look = Instant::now() + OWNER_INTERVAL;
         let mut slices = None;
         loop {
-            let held = match self.attempt(waited) {
-                Attempt::Taken(previous) => {
-                    return Ok(Acquire::Acquired(self.into_lease(previous)));
+            let (word, interval) = match self.attempt(waited)? {
+                Attempt::Taken(previous, epoch) => {
+                    return Ok(Acquire::Acquired(self.into_lease(previous, epoch)));
                 }
-                Attempt::Held(word) => Some(word),
-                Attempt::Changed => None,
+                Attempt::Held(word) => (Some(word), LOOK_INTERVAL),
+                Attempt::Busy(word) => (Some(word), BUSY_INTERVAL),
+                Attempt::Changed => (None, LOOK_INTERVAL),
             };
             // Acquire: pairs with the Release in `Watch`.
             let stopped = stop.is_some_and(|stop| stop.load(Ordering::Acquire));
             if stopped || deadline.is_some_and(|at| Instant::now() >= at) {
                 return Ok(self.held());
             }
-            let Some(word) = held else { continue };
-            if !self.announce(word) {
+            let Some(word) = word else { continue };
+            let waiting = if word & sys::TID_MASK == 0 {
+                // Busy: who is inside changes the word, and wakes nobody.
+                word
+            } else if self.announce(word) {
+                // Others may be waiting too: who was woken must wake the next.
+                waited = sys::WAITERS;
+                word | sys::WAITERS
+            } else {
                 continue;
-            }
-            // Others may be waiting too: who was woken must wake the next.
-            waited = sys::WAITERS;
+            };
             if slices.is_none() {
                 slices = Some(sys::ShortSlices::ask());
             }
-            let waiting = word | sys::WAITERS;
-            let look = Instant::now() + LOOK_INTERVAL;
+            let look = Instant::now() + interval;
             let until = deadline.map_or(look, |deadline| deadline.min(look));
             sys::wait_while(&self.0.words().word, waiting, Some(until))
                 .map_err(|e| Error::system("futex", e))?;
-            if Instant::now() >= look {
-                suspect = self.look_for_owner(waiting, suspect)?;
+            if Instant::now() >= next_look {
+                self.look_for_owner(waiting)?;
+                next_look = Instant::now() + OWNER_INTERVAL;
             }
         }
     }
@@ -185,17 +221,14 @@ impl Candidate {
         word == waiting || now.compare_exchange(word, waiting, relaxed, relaxed).is_ok()
     }
 
-    /// The kernel marks the word of every owner that dies. A word that names no thread at all, twice
-    /// in a row, is damaged: nobody would ever wake us. Returns the word if it is the first time.
-    fn look_for_owner(&self, word: u32, suspect: u32) -> Result<u32> {
-        let owner = self.0.words().identity();
-        if owner.is_alive() || sys::thread_exists(word & sys::TID_MASK) {
-            return Ok(0);
+    /// The kernel marks the word of every owner that dies. A word whose owner is gone all the same is
+    /// damaged, or a copy: nobody would ever wake us, so it is marked here. While it cannot be told,
+    /// we wait on.
+    fn look_for_owner(&self, word: u32) -> Result<()> {
+        match self.mark_in_stead_of_kernel(word) {
+            Err(Error::OwnerUnclear { .. } | Error::Busy) => Ok(()),
+            other => other,
         }
-        if word == suspect {
-            self.bury(word, owner)?;
-        }
-        Ok(word)
     }
 
     /// Takes the lease from an owner that hangs: kills it, waits until it is dead, takes over.
@@ -216,27 +249,35 @@ impl Candidate {
 
     /// Ends the owner, or finds that there is none and marks the word.
     fn kill_owner(&self) -> Result<()> {
-        let owner = self.named_owner();
         // Acquire: pairs with the Release of whoever took or gave the word.
         let word = self.0.words().word.load(Ordering::Acquire);
+        let owner = self.0.words().identity();
         let tid = word & sys::TID_MASK;
         if tid == 0 {
             return Ok(());
         }
-        if owner.pid == std::process::id() {
+        // Without a /proc two processes may look the same: then nothing is known of either.
+        if owner == self.0.me && owner.namespace != 0 {
             return Err(Error::HeldByThisProcess { owner });
+        }
+        let unclear = |why| Error::OwnerUnclear { tid, owner, why };
+        match owner.sight() {
+            Sight::Runs => {}
+            Sight::Gone => return self.mark_in_stead_of_kernel(word),
+            Sight::Elsewhere => return Err(unclear(ELSEWHERE)),
+            Sight::Hidden => return Err(unclear(HIDDEN)),
         }
         let failed = |source| Error::KillFailed { owner, source };
         let process = sys::ProcessHandle::open(owner.pid).map_err(failed)?;
         // The pid may have been reused before the handle was opened, not after: compare now.
-        let Some(process) = process.filter(|_| owner.is_alive()) else {
-            return self.bury(word, owner);
+        let Some(process) = process.filter(|_| owner.sight() == Sight::Runs) else {
+            return self.mark_in_stead_of_kernel(word);
         };
         // The words are input: whoever does not have this very segment mapped is not its owner. A
         // process that does not show us its map is believed by its thread alone.
-        let has_segment = sys::maps_file(owner.pid, self.0.segment.file()).unwrap_or(true);
-        if owner.is_elsewhere() || !has_segment || !sys::thread_of(owner.pid, tid) {
-            return Err(Error::OwnerUnclear { tid, owner });
+        let has_segment = process.maps_file(self.0.segment.file()).unwrap_or(true);
+        if !has_segment || !sys::thread_of(owner.pid, tid) {
+            return Err(unclear(NOT_ITS_OWN));
         }
         process.kill().map_err(failed)?;
         if !process.wait_ended(Instant::now() + KILL_TIMEOUT).map_err(failed)? {
@@ -245,61 +286,102 @@ impl Candidate {
         Ok(())
     }
 
-    /// The named owner is gone. The kernel marks the word of an owner that dies, so a word that
-    /// still names a thread was not written by one of ours, or comes from a copy.
-    fn bury(&self, word: u32, owner: Owner) -> Result<()> {
-        let tid = word & sys::TID_MASK;
-        if owner.is_elsewhere() || sys::thread_exists(tid) {
-            return Err(Error::OwnerUnclear { tid, owner });
+    /// Marks `word`, if its owner is gone: proved inside the gate, where word and identity belong
+    /// together. The kernel marks the word of an owner that dies, so a word that still names a thread
+    /// was not written by one of ours, or comes from a copy.
+    fn mark_in_stead_of_kernel(&self, word: u32) -> Result<()> {
+        let (words, tid) = (self.0.words(), word & sys::TID_MASK);
+        let gate = Gate::enter(&self.0.segment, self.0.at)?.ok_or(Error::Busy)?;
+        let owner = words.identity();
+        let why = match owner.sight() {
+            Sight::Gone if is_present(&self.0.segment, self.0.at, words.epoch())? => Some(PRESENT),
+            Sight::Gone if owner.is_of_another_boot() || !sys::thread_exists(tid) => None,
+            Sight::Gone | Sight::Runs => Some(NOT_ITS_OWN),
+            Sight::Elsewhere => Some(ELSEWHERE),
+            Sight::Hidden => Some(HIDDEN),
+        };
+        if let Some(why) = why {
+            return Err(Error::OwnerUnclear { tid, owner, why });
         }
         let died = (word & sys::WAITERS) | sys::OWNER_DIED;
-        // A word that has changed meanwhile is somebody's: `try_acquire` will see.
+        // A word that has changed meanwhile is somebody's: `attempt` will see.
         // AcqRel: pairs with the Acquire of `attempt`.
-        let word_now = &self.0.words().word;
-        let _ = word_now.compare_exchange(word, died, Ordering::AcqRel, Ordering::Acquire);
+        let _ = words.word.compare_exchange(word, died, Ordering::AcqRel, Ordering::Acquire);
+        drop(gate);
         Ok(())
     }
 
     /// Looks at the word once, and takes it if it is free; `add` are bits to set besides.
-    fn attempt(&self, add: u32) -> Attempt {
+    fn attempt(&self, add: u32) -> Result<Attempt> {
         let words = self.0.words();
         // Acquire: pairs with the Release of `Lease::release`, and with the kernel's mark.
         let word = words.word.load(Ordering::Acquire);
-        if word & sys::TID_MASK != 0 {
-            return Attempt::Held(word);
+        if word & sys::TID_MASK != 0 && !words.is_intended() {
+            return Ok(Attempt::Held(word));
         }
-        let mine = self.0.thread.tid() | (word & sys::WAITERS) | add;
-        // AcqRel: pairs with the same, and with the Acquire of `LeaseWords::owner`.
-        match words.word.compare_exchange(word, mine, Ordering::AcqRel, Ordering::Acquire) {
-            Err(_) => Attempt::Changed,
-            Ok(_) if word & sys::OWNER_DIED != 0 => Attempt::Taken(Previous::Died),
-            Ok(_) if words.epoch() == 0 => Attempt::Taken(Previous::Free),
-            Ok(_) => Attempt::Taken(Previous::Released),
+        match Gate::enter(&self.0.segment, self.0.at)? {
+            Some(gate) => self.attempt_inside(&gate, add),
+            None => Ok(Attempt::Busy(word)),
         }
     }
 
-    fn into_lease(self, previous: Previous) -> Lease {
+    /// As [`Candidate::attempt`], where nobody else can come to own.
+    fn attempt_inside(&self, _gate: &Gate<'_>, add: u32) -> Result<Attempt> {
+        let (words, notice) = (self.0.words(), self.0.thread.notice());
+        // Acquire: as in `attempt`.
+        let mut word = words.word.load(Ordering::Acquire);
+        // Who was inside before us and left this has died there: a thread that the word names is its.
+        let left = words.is_intended();
+        if word & sys::TID_MASK != 0 && !left {
+            return Ok(Attempt::Held(word));
+        }
+        let previous = match word & sys::OWNER_DIED {
+            0 if !left && words.epoch() == 0 => Previous::Free,
+            0 if !left => Previous::Released,
+            _ => Previous::Died,
+        };
+        if previous == Previous::Died {
+            sys::await_last_stores().map_err(|e| Error::system("membarrier", e))?;
+        }
+        words.intend(self.0.me);
+        notice.begin_change();
+        let taken = loop {
+            let mine = self.0.thread.tid() | (word & sys::WAITERS) | add;
+            // AcqRel: pairs with the same, and with the Acquire of `LeaseWords::owner`.
+            let order = (Ordering::AcqRel, Ordering::Acquire);
+            match words.word.compare_exchange(word, mine, order.0, order.1) {
+                Ok(_) => break true,
+                // A waiter has announced itself. Nothing else changes here but by damage.
+                Err(now) if now == word | sys::WAITERS => word = now,
+                Err(_) => break false,
+            }
+        };
+        if !taken {
+            notice.end_change();
+            words.intended();
+            return Ok(Attempt::Changed);
+        }
+        notice.hold();
+        notice.end_change();
+        let epoch = words.become_owner();
+        announce_presence(&self.0.segment, self.0.at, epoch);
+        // A thread that is dying, on another core than its lease thread, may come as far as here after
+        // the kernel has read its list: then no mark will ever come, and the intent must stay. It
+        // does not come back from this call.
+        sys::prove_alive();
+        words.intended();
+        Ok(Attempt::Taken(previous, epoch))
+    }
+
+    fn into_lease(self, previous: Previous, epoch: u64) -> Lease {
         let position = self.0;
-        let epoch = position.words().become_owner(position.me);
         // Relaxed: process-local; who gets the lease on another thread synchronises by that.
         position.thread.held_epoch().store(epoch, Ordering::Relaxed);
         Lease { position, epoch, previous }
     }
 
     fn held(self) -> Acquire {
-        Acquire::Held { by: self.named_owner(), candidate: self }
-    }
-
-    /// The identity beside the word, once a new owner has had the time to write it.
-    fn named_owner(&self) -> Owner {
-        let words = self.0.words();
-        for _ in 0..IDENTITY_YIELDS {
-            if words.identity().is_alive() {
-                break;
-            }
-            std::thread::yield_now();
-        }
-        words.identity()
+        Acquire::Held { by: self.0.words().identity(), candidate: self }
     }
 
     /// A forked child has no lease thread.
@@ -337,23 +419,51 @@ impl Lease {
         if !thread.is_ours() {
             return Err(Error::OtherProcess { pid: thread.pid() });
         }
-        let words = self.position.words();
+        let since = Instant::now();
+        let _gate = loop {
+            if let Some(gate) = Gate::enter(&self.position.segment, self.position.at)? {
+                break gate;
+            }
+            if since.elapsed() > RELEASE_TIMEOUT {
+                return Err(Error::Busy);
+            }
+        };
+        let (words, notice) = (self.position.words(), thread.notice());
         for _ in 0..MAX_ATTEMPTS {
             let word = words.word.load(Ordering::Relaxed);
             if word & sys::TID_MASK != thread.tid() || !self.is_current() {
+                // Whoever owns now, it is not us: the kernel must not take us for it.
+                notice.let_go();
                 return Err(Error::Fenced { epoch: self.epoch, current: words.epoch() });
             }
+            notice.begin_change();
             // Commits: nobody owns. Release pairs with the Acquire of `Candidate::attempt`.
             let freed = words.word.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed);
+            if freed.is_ok() {
+                notice.let_go();
+            }
+            notice.end_change();
             if freed.is_ok() {
                 if word & sys::WAITERS != 0 {
                     sys::wake_one(&words.word);
                 }
-                // The word does not name the lease thread any more: it may end, with `self`.
                 return Ok(());
             }
         }
         Err(Error::corrupt("the lease word never stands still"))
+    }
+}
+
+impl Drop for Lease {
+    /// The lease thread's end marks the word, unless somebody else owns by now.
+    fn drop(&mut self) {
+        if !self.position.thread.is_ours() {
+            return;
+        }
+        end_presence(&self.position.segment, self.position.at, self.epoch);
+        if !self.is_current() {
+            self.position.thread.notice().let_go();
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A robust futex dies with a *thread*, so each candidate has a thread of its own that does nothing
 //! but live: it ends when the candidate or lease is dropped, or with the process. So a lease does
-//! not depend on the thread that took it. If the thread ends while the word names it, the kernel
-//! marks the word: this holds for a drop exactly as for a SIGKILL.
+//! not depend on the thread that took it. If the thread ends while it owns, the kernel marks the
+//! word: this holds for a drop exactly as for a SIGKILL.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub(crate) struct LeaseThread {
 }
 
 impl LeaseThread {
-    /// Starts a thread whose death marks the word of the lease at `at`.
+    /// Starts a thread whose death can mark the word of the lease at `at`.
     pub(crate) fn start(segment: &Arc<Segment>, at: Offset) -> Result<LeaseThread> {
         let words = segment.shared::<LeaseWords>(at)?;
         let notice = sys::DeathNotice::new(&words.word)
@@ -82,6 +82,11 @@ impl LeaseThread {
     /// Whether the calling process is the one that started it.
     pub(crate) fn is_ours(&self) -> bool {
         self.pid == std::process::id()
+    }
+
+    /// What the kernel reads when the thread ends.
+    pub(crate) fn notice(&self) -> &sys::DeathNotice {
+        &self.notice
     }
 
     /// The epoch of the lease that is held; 0 in a forked child.

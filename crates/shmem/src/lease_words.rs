@@ -1,8 +1,8 @@
 //! The lease as it lies in the segment: 64 bytes that outlive each owner.
 //!
 //! `lease.rs` works on them; `mbmgr` places them in its own structures. The kernel marks `word` when
-//! the owner dies, at any instruction. An owner that dies between taking the word and raising the
-//! epoch never was the owner for anybody: the next one raises the epoch in its stead.
+//! the owner dies, at any instruction. A candidate that dies on its way to own leaves its intent: it never
+//! was the owner for anybody, and the next one raises the epoch in its stead.
 
 #![expect(unsafe_code, reason = "implements the unsafe marker trait")]
 
@@ -29,7 +29,9 @@ pub struct LeaseWords {
     pub(crate) boot_id: [AtomicU64; 2],
     /// The pid namespace of the owner.
     pub(crate) namespace: AtomicU64,
-    reserved: [AtomicU64; 2],
+    /// Not 0 while a candidate is about to own. Who finds it so inside the gate finds it dead.
+    pub(crate) intent: AtomicU64,
+    reserved: AtomicU64,
 }
 
 // SAFETY: `repr(C)`, atomics only; `IntoBytes` proves that there is no padding.
@@ -43,6 +45,7 @@ const _: () = {
     assert!(offset_of!(LeaseWords, epoch) == 16);
     assert!(offset_of!(LeaseWords, boot_id) == 24);
     assert!(offset_of!(LeaseWords, namespace) == 40);
+    assert!(offset_of!(LeaseWords, intent) == 48);
 };
 
 impl LeaseWords {
@@ -54,7 +57,7 @@ impl LeaseWords {
     }
 
     /// Who holds the lease, alive or (in a copy of a segment) not; `None` if it is free or its
-    /// owner died. In the instant in which an owner takes it, the one before may be named.
+    /// owner died.
     pub fn owner(&self) -> Option<Owner> {
         // Acquire: pairs with the Release of `become_owner` and of the kernel's mark.
         if self.word.load(Ordering::Acquire) & sys::TID_MASK == 0 {
@@ -87,21 +90,45 @@ impl LeaseWords {
         }
     }
 
-    /// Called by who has just taken the word: writes its identity, then raises the epoch.
-    pub(crate) fn become_owner(&self, owner: Owner) -> u64 {
+    /// Whether a candidate is about to own, or died when it was.
+    pub(crate) fn is_intended(&self) -> bool {
+        // Acquire: pairs with the Release of `intend` and `intended`.
+        self.intent.load(Ordering::Acquire) != 0
+    }
+
+    /// Called inside the gate: `owner` is about to take the word. Its identity stands there before the
+    /// word can name it.
+    pub(crate) fn intend(&self, owner: Owner) {
+        // Commits: from here on, who gets into the gate finds that we died. Release pairs with the
+        // Acquire of `is_intended`.
+        self.intent.store(1, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
         let [high, low] = owner.boot_words();
         self.pid.store(owner.pid, Ordering::Relaxed);
         self.start_time.store(owner.start_time, Ordering::Relaxed);
         self.boot_id[0].store(high, Ordering::Relaxed);
         self.boot_id[1].store(low, Ordering::Relaxed);
         self.namespace.store(owner.namespace, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Called inside the gate by who has just taken the word: raises the epoch.
+    pub(crate) fn become_owner(&self) -> u64 {
         // 0 is nobody's epoch, also after a damaged word wraps: a forked child holds 0.
         let raised = u64::from(!seeded(Bug::EpochNotRaised));
         let epoch = self.epoch.load(Ordering::Relaxed).wrapping_add(raised).max(1);
-        // Commits: the lease has passed to `owner`. Release pairs with the Acquire of `epoch`.
+        // Commits: the lease has passed to who has the word. Release pairs with the Acquire of `epoch`.
         self.epoch.store(epoch, Ordering::Release);
         compiler_fence(Ordering::SeqCst);
         epoch
+    }
+
+    /// Called inside the gate by who owns, or does not want to any more.
+    pub(crate) fn intended(&self) {
+        compiler_fence(Ordering::SeqCst);
+        // Commits: the word speaks for itself again. Release pairs with the Acquire of `is_intended`.
+        self.intent.store(0, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
     }
 }
 

@@ -9,6 +9,7 @@ mod arena;
 mod bytes;
 mod error;
 mod event;
+mod gate;
 mod layout;
 mod lease;
 mod lease_thread;

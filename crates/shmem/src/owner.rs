@@ -18,28 +18,60 @@ pub struct Owner {
     pub namespace: u64,
 }
 
+/// What can be said of a process from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It runs.
+    Runs,
+    /// It has ended: with its boot, or its number is nobody's or somebody else's.
+    Gone,
+    /// It lives in another pid namespace, or it cannot be told in which.
+    Elsewhere,
+    /// The system does not show it to us.
+    Hidden,
+}
+
 impl Owner {
     /// This process.
     pub fn current() -> Owner {
-        let pid = std::process::id();
-        let start_time = sys::process_state(pid).map_or(0, |state| state.start_time);
-        Owner { pid, start_time, boot_id: sys::boot_id(), namespace: sys::pid_namespace() }
+        Owner {
+            pid: std::process::id(),
+            start_time: sys::own_start_time(),
+            boot_id: sys::boot_id(),
+            namespace: sys::pid_namespace(),
+        }
     }
 
     /// Whether that process still runs. One that has ended but was not waited for does not. Of one in
     /// another pid namespace nothing can be told: it is taken to run.
     pub fn is_alive(&self) -> bool {
-        self.pid != 0 && self.boot_id == sys::boot_id() && (self.is_elsewhere() || self.runs_here())
+        self.sight() != Sight::Gone
     }
 
-    /// Whether it lives under pids that are not ours.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.namespace != 0 && self.namespace != sys::pid_namespace()
+    /// What can be said of that process. All that it compares is asked anew: a forked child may be in
+    /// another namespace than its parent, and a restored process on another boot.
+    pub(crate) fn sight(&self) -> Sight {
+        if self.pid == 0 {
+            // No owner of ours has this number.
+            return Sight::Gone;
+        }
+        if self.is_of_another_boot() {
+            return Sight::Gone;
+        }
+        if self.namespace == 0 || self.namespace != sys::pid_namespace() {
+            return Sight::Elsewhere;
+        }
+        match sys::process_state(self.pid) {
+            Ok(Some(state)) if !state.ended && state.start_time == self.start_time => Sight::Runs,
+            Ok(_) => Sight::Gone,
+            Err(_) => Sight::Hidden,
+        }
     }
 
-    fn runs_here(&self) -> bool {
-        sys::process_state(self.pid)
-            .is_some_and(|state| !state.ended && state.start_time == self.start_time)
+    /// Whether it ran before this system was started, or on another one.
+    pub(crate) fn is_of_another_boot(&self) -> bool {
+        let boot = sys::boot_id();
+        self.boot_id != 0 && boot != 0 && self.boot_id != boot
     }
 
     /// The boot id as it is stored: high half, low half.
@@ -68,7 +100,7 @@ impl fmt::Display for Owner {
 
 #[cfg(test)]
 mod tests {
-    use super::Owner;
+    use super::{Owner, Sight};
 
     #[test]
     fn this_process_is_alive_and_imitations_are_not() {
@@ -81,7 +113,11 @@ mod tests {
         assert!(!Owner { boot_id: me.boot_id ^ 1, ..me }.is_alive());
         assert!(!Owner { pid: 0, ..me }.is_alive());
         assert!(!Owner { pid: u32::MAX, ..me }.is_alive());
-        assert!(Owner { pid: u32::MAX, namespace: me.namespace ^ 1, ..me }.is_alive());
+        // Numbers of another namespace, or of one that is not known, say nothing.
+        for namespace in [me.namespace ^ 1, 0] {
+            assert_eq!(Owner { namespace, ..me }.sight(), Sight::Elsewhere);
+            assert!(Owner { pid: u32::MAX, namespace, ..me }.is_alive());
+        }
         assert!(me.to_string().starts_with(&format!("pid {} (started at ", me.pid)));
         assert_eq!(Owner { pid: 0, ..me }.to_string(), "an unknown process");
     }

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::gate::GatedFile;
 use crate::layout::{self, FLAG_POPULATE, HEADER_LEN, Header, MAGIC, Shared, VERSION};
 use crate::placement::{MapRequest, Mapping};
 use crate::{Arena, Error, Offset, Owner, Placement, Result, SegmentName, bytes, sys};
@@ -36,7 +37,7 @@ pub struct Segment {
     len: u64,
     arena_start: u64,
     arena_end: u64,
-    file: File,
+    file: GatedFile,
     name: Option<SegmentName>,
     /// Writes stay in this process.
     private: bool,
@@ -117,7 +118,7 @@ impl Segment {
 
     /// The descriptor, to be passed to a child; it closes on exec unless the caller clears that.
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.file.get().as_fd()
     }
 
     /// The name, where it was made or opened by name.
@@ -232,7 +233,12 @@ impl Segment {
 
     /// The file behind the mapping.
     pub(crate) fn file(&self) -> &File {
-        &self.file
+        self.file.get()
+    }
+
+    /// Whether what this process writes stays in it: [`Segment::open_private_copy`].
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
     }
 
     /// The header, which is in bounds of every segment that was created or opened.
@@ -329,6 +335,7 @@ impl Segment {
         let base = mapping.base().ok_or_else(|| Error::corrupt("mapped at address zero"))?;
         sys::keep_out_of_core_dumps(base, request.len);
         let (len, private) = (request.len as u64, request.private);
+        let file = GatedFile::new(file);
         Ok(Segment { base, len, arena_start, arena_end, file, name, private, _mapping: mapping })
     }
 }

@@ -240,8 +240,8 @@ fn of_two_waiting_processes_one_wins_and_the_other_follows() {
 }
 
 #[test]
-fn wake_up_of_a_candidate_that_dies_passes_on_to_the_next() {
-    const TEST: &str = "wake_up_of_a_candidate_that_dies_passes_on_to_the_next";
+fn wake_up_that_is_lost_with_a_candidate_holds_up_nobody_for_long() {
+    const TEST: &str = "wake_up_that_is_lost_with_a_candidate_holds_up_nobody_for_long";
     if played_a_role() {
         return;
     }

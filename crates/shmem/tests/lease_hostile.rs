@@ -85,13 +85,91 @@ fn force_takes_over_from_a_word_that_nobody_stands_behind() {
     for word in [WILD_TID, WILD_TID | WAITERS, WILD_TID | WAITERS | OWNER_DIED] {
         let scene = Scene::new();
         scene.word().store(word, Ordering::Relaxed);
-        scene.put_identity(Owner { start_time: 1, ..Owner::current() });
-        // Its pid is ours, so it is refused; then one that nobody has.
-        assert!(scene.candidate().force().is_err());
-        scene.put_identity(Owner { pid: WILD_TID, ..Owner::current() });
-        let lease = scene.candidate().force().unwrap();
-        assert_eq!((lease.epoch(), lease.previous()), (1, Previous::Died));
+        // In another namespace it may live, whatever stands here.
+        for namespace in [Owner::current().namespace ^ 1, 0] {
+            scene.put_identity(Owner { namespace, ..Owner::current() });
+            let error = scene.candidate().force().unwrap_err();
+            assert!(error.to_string().contains("another pid namespace"), "{error}");
+        }
+        // A pid that nobody has, one that somebody else has by now, one of another boot.
+        let me = Owner::current();
+        let gone = [
+            Owner { pid: WILD_TID, ..me },
+            Owner { start_time: 1, ..me },
+            Owner { boot_id: me.boot_id ^ 1, namespace: me.namespace ^ 1, ..me },
+        ];
+        for (epoch, owner) in (1..).zip(gone) {
+            scene.put_identity(owner);
+            let lease = scene.candidate().force().unwrap();
+            assert_eq!((lease.epoch(), lease.previous()), (epoch, Previous::Died));
+            scene.word().store(word, Ordering::Relaxed);
+        }
     }
+}
+
+/// A candidate died on its way to own, so late that the kernel marked nothing: the word names a thread
+/// (process 1 has it here), and the intent stands.
+#[test]
+fn one_that_died_on_its_way_to_own_is_followed() {
+    for word in [1, 1 | WAITERS, WILD_TID, 0, OWNER_DIED] {
+        let scene = Scene::new();
+        scene.put_identity(Owner { pid: 1, namespace: 7, ..Owner::current() });
+        scene.word().store(word, Ordering::Relaxed);
+        scene.put_intent(1);
+        let lease = acquired(scene.candidate().wait(Some(LONG)).unwrap());
+        assert_eq!((lease.epoch(), lease.previous()), (1, Previous::Died), "{word:#x}");
+        held(scene.candidate().try_acquire().unwrap());
+        lease.release().unwrap();
+        let next = scene.acquire();
+        assert_eq!((next.epoch(), next.previous()), (2, Previous::Released), "{word:#x}");
+    }
+}
+
+/// While somebody else is inside the gate, the intent is its own, and a free word is not for us.
+#[test]
+fn nobody_takes_what_is_changing_hands() {
+    const TEST: &str = "nobody_takes_what_is_changing_hands";
+    if played_a_role() {
+        return;
+    }
+    let scene = Scene::new();
+    let mut inside = scene.child(TEST, "inside");
+    assert_eq!(inside.next(), "inside");
+    for (word, intent) in [(0, 0), (0, 1), (OWNER_DIED, 1), (WILD_TID, 1)] {
+        scene.word().store(word, Ordering::Relaxed);
+        scene.put_intent(intent);
+        let (_, candidate) = held(scene.candidate().try_acquire().unwrap());
+        held(candidate.wait(Some(Duration::from_millis(5))).unwrap());
+        assert_eq!(scene.words().epoch(), 0);
+    }
+    let candidate = scene.candidate();
+    let waiter = std::thread::spawn(move || candidate.wait(Some(LONG)));
+    inside.signal(Signal::SIGKILL);
+    let lease = acquired(waiter.join().unwrap().unwrap());
+    assert_eq!((lease.epoch(), lease.previous()), (1, Previous::Died));
+    assert_eq!(inside.end().signal(), Some(libc::SIGKILL));
+}
+
+#[test]
+fn an_owner_that_is_there_is_not_taken_for_gone_by_its_identity() {
+    const TEST: &str = "an_owner_that_is_there_is_not_taken_for_gone_by_its_identity";
+    if played_a_role() {
+        return;
+    }
+    let scene = Scene::new();
+    let owner = scene.owner(TEST);
+    // As after a restore from a checkpoint: other numbers, another start, another boot.
+    let me = Owner::current();
+    scene.word().store(WILD_TID, Ordering::Relaxed);
+    for gone in [Owner { pid: WILD_TID, ..me }, Owner { boot_id: me.boot_id ^ 1, ..me }] {
+        scene.put_identity(gone);
+        let error = scene.candidate().force().unwrap_err();
+        assert!(error.to_string().contains("holds its lock"), "{error}");
+        assert_eq!(scene.word().load(Ordering::Relaxed), WILD_TID);
+    }
+    owner.signal(Signal::SIGKILL);
+    assert_eq!(owner.end().signal(), Some(libc::SIGKILL));
+    assert_eq!(scene.candidate().force().unwrap().previous(), Previous::Died);
 }
 
 #[test]

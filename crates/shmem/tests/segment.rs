@@ -142,7 +142,7 @@ fn each_damage_of_the_header_has_its_error() {
     let error = refusal(put(0, 0x6661_6b65));
     assert!(matches!(error, Error::WrongMagic { found: 0x6661_6b65 }), "{error}");
     let error = refusal(put(8, 99));
-    assert!(matches!(error, Error::WrongVersion { found: 99, expected: 2 }), "{error}");
+    assert!(matches!(error, Error::WrongVersion { found: 99, expected: 3 }), "{error}");
     let error = refusal(put(16, 7));
     assert!(matches!(error, Error::WrongLayout { found: 7, .. }), "{error}");
     let error = refusal(put(24, LEN * 2));

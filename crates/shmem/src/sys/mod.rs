@@ -4,9 +4,15 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod linux_death;
+#[cfg(target_os = "linux")]
+mod linux_gate;
+#[cfg(target_os = "linux")]
 mod linux_lease;
 #[cfg(target_os = "linux")]
 mod linux_memory;
+#[cfg(target_os = "linux")]
+mod linux_process;
 #[cfg(target_os = "linux")]
 mod linux_slice;
 
@@ -17,14 +23,20 @@ pub(crate) use linux::{
     unlink_named,
 };
 #[cfg(target_os = "linux")]
+pub(crate) use linux_death::{await_last_stores, let_others_await_us, prove_alive};
+#[cfg(target_os = "linux")]
+pub(crate) use linux_gate::{is_byte_locked, try_lock_byte, unlock_byte};
+#[cfg(target_os = "linux")]
 pub(crate) use linux_lease::{
-    DeathNotice, OWNER_DIED, ProcessHandle, TID_MASK, WAITERS, block_signals, boot_id, maps_file,
-    pid_namespace, process_state, thread_exists, thread_of, ticks_per_second, wait_while, wake_all,
-    wake_one,
+    DeathNotice, OWNER_DIED, TID_MASK, WAITERS, block_signals, wait_while, wake_all, wake_one,
 };
-
 #[cfg(target_os = "linux")]
 pub(crate) use linux_memory::{PrivatePages, ReadyEvent, lock_memory, populate};
+#[cfg(target_os = "linux")]
+pub(crate) use linux_process::{
+    ProcessHandle, boot_id, own_start_time, pid_namespace, process_state, thread_exists, thread_of,
+    ticks_per_second,
+};
 #[cfg(target_os = "linux")]
 pub(crate) use linux_slice::ShortSlices;
 

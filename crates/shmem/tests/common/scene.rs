@@ -63,6 +63,11 @@ impl Scene {
         put(40, owner.namespace);
     }
 
+    pub(crate) fn put_intent(&self, intent: u64) {
+        let word = self.named.segment.shared::<AtomicU64>(self.at.add(48).unwrap()).unwrap();
+        word.store(intent, Ordering::Release);
+    }
+
     /// A child that has taken the lease, and said so.
     pub(crate) fn owner(&self, test: &str) -> Role {
         let mut child = Role::spawn(test, "owner", self.named.name.as_str());
@@ -136,6 +141,20 @@ pub(crate) fn played_a_role() -> bool {
             say(&format!("epoch {} {:?}", lease.epoch(), lease.previous()));
             hear();
             lease.release().unwrap();
+        }
+        "inside" => {
+            say("candidate");
+            let lock = libc::flock {
+                l_type: libc::c_short::try_from(libc::F_WRLCK).unwrap(),
+                l_whence: libc::c_short::try_from(libc::SEEK_SET).unwrap(),
+                l_start: libc::off_t::try_from(at.get()).unwrap(),
+                l_len: 1,
+                l_pid: 0,
+            };
+            let fd = segment.fd();
+            nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETLK(&lock)).unwrap();
+            say("inside");
+            hear();
         }
         "bystander" => {
             say("candidate");
