@@ -68,3 +68,59 @@ fn system_calls_stay_in_their_folder() {
     }
     assert!(files > 5, "the crate's files were read");
 }
+
+/// Every file of Rust below a folder.
+fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The first lines of the matches in `text` that name backends and have an arm for all others. Read by
+/// its indentation, which `cargo fmt` makes the same everywhere: an arm stands one step inside its match.
+fn catch_all_arms(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut found = Vec::new();
+    for (first, line) in lines.iter().enumerate() {
+        let opens = line.contains("match ") && line.trim_end().ends_with('{');
+        if !opens || line.trim_start().starts_with("//") {
+            continue;
+        }
+        let body = lines[first + 1..]
+            .iter()
+            .take_while(|inner| inner.trim().is_empty() || indent(inner) > indent(line));
+        let arms: Vec<&&str> = body.filter(|inner| indent(inner) == indent(line) + 4).collect();
+        let names_backends = arms.iter().any(|arm| arm.contains("Backend::"));
+        let catches = arms.iter().any(|arm| {
+            let arm = arm.trim_start();
+            ["_ =>", "_ if ", "Some(_) =>", "(_, _) =>"].iter().any(|all| arm.starts_with(all))
+        });
+        if names_backends && catches {
+            found.push((*line).to_owned());
+        }
+    }
+    found
+}
+
+/// A new backend must not compile before every operation names it.
+#[test]
+fn no_match_over_backends_has_an_arm_for_all_others() {
+    let bad = "    match backend {\n        Backend::AesNi => 1,\n        _ => 2,\n    }\n";
+    assert_eq!(catch_all_arms(bad).len(), 1, "the test sees what it looks for");
+    let Some(root) = root() else { return };
+    let mut files = Vec::new();
+    for folder in ["crates", "src"] {
+        sources(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 100, "the sources were read");
+    for path in files {
+        let found = catch_all_arms(&fs::read_to_string(&path).unwrap());
+        assert!(found.is_empty(), "{}: {found:?}: name every backend", path.display());
+    }
+}

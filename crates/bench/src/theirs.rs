@@ -108,7 +108,7 @@ fn architecture(backend: Option<Backend>) -> Architecture {
     match backend {
         None | Some(Backend::Vaes512) => Architecture::Auto,
         Some(Backend::Vaes256) => Architecture::Avx2,
-        _ => Architecture::Sse,
+        Some(Backend::Portable | Backend::AesNi) => Architecture::Sse,
     }
 }
 

@@ -17,11 +17,11 @@ impl Algorithm {
             (Engine::Ccm(_), _) => "MAC lanes, counter wide",
             (Engine::Ctr | Engine::Ecb | Engine::Gcm(_) | Engine::Gmac, _) => "wide",
             (Engine::Sha1, Backend::AesNi) => "crate",
-            (Engine::Sha1, _) => "lanes, or crate",
+            (Engine::Sha1, Backend::Vaes256 | Backend::Vaes512) => "lanes, or crate",
             (Engine::Sha256, Backend::AesNi) => "sha-ni streams, or crate",
-            (Engine::Sha256, _) => "sha-ni streams, or lanes",
+            (Engine::Sha256, Backend::Vaes256 | Backend::Vaes512) => "sha-ni streams, or lanes",
             (Engine::Sha512, Backend::AesNi) => "crate",
-            (Engine::Sha512, _) => "lanes",
+            (Engine::Sha512, Backend::Vaes256 | Backend::Vaes512) => "lanes",
             (Engine::Single(_), _)
                 if matches!(self, Algorithm::Aes128Xts | Algorithm::Aes256Xts) =>
             {

@@ -218,7 +218,8 @@ const _: () = {
     assert!(size_of::<Journal>() == 192 + LOG_SLOTS * LOG_SLOT_BYTES);
 };
 
-/// FNV-1a over everything above that another build must agree on.
+/// FNV-1a over the sizes and some of the offsets above. What these do not show (the meaning of a field,
+/// an offset that is not among them) changes the revision.
 const fn layout_hash() -> u64 {
     let words = [
         LAYOUT_REVISION,

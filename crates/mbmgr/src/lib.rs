@@ -60,6 +60,6 @@ pub use job::{
 pub use kernel::{Backend, UnknownBackend};
 pub use keys::{Key, KeyId};
 pub use layout::LAYOUT_HASH;
-pub use lifecycle::managers;
+pub use lifecycle::{NotRemoved, managers};
 pub use manager::{Manager, Recovery};
 pub use standby::{Pollable, Standby, Wait};

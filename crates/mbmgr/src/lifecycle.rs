@@ -4,6 +4,7 @@
 //! leaves a manager or none. What was removed keeps its place: the next manager of the same shape is
 //! made there, under the same lease, whose epochs go on.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,31 @@ use crate::manager::Manager;
 use crate::region::Region;
 use crate::standby::{Ready, Standby, Wait, kernels};
 
-/// The roots of the managers that a segment holds now.
+/// The roots of the managers that a segment holds now. Roots of an application's own objects are left
+/// out.
 #[must_use]
 pub fn managers(segment: &Segment) -> Vec<usize> {
-    (0..ROOTS).filter(|&root| matches!(segment.root(root), Ok(Some(_)))).collect()
+    let is_manager = |&root: &usize| match segment.root(root) {
+        Ok(Some(at)) => Region::is_manager(segment, at),
+        _ => false,
+    };
+    (0..ROOTS).filter(is_manager).collect()
+}
+
+/// Why a manager could not be removed, and the manager, which works on.
+#[derive(thiserror::Error)]
+#[error("{error}")]
+pub struct NotRemoved {
+    /// The manager.
+    pub manager: Box<Manager>,
+    /// Why.
+    pub error: Error,
+}
+
+impl fmt::Debug for NotRemoved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
 }
 
 impl Manager {
@@ -135,8 +157,21 @@ impl Manager {
     /// A crash in here leaves a manager without jobs, and without some or all of its keys, or none.
     ///
     /// # Errors
-    /// [`Error::NotEmpty`], after which the manager is dropped as by a death; [`Error::Fenced`].
-    pub fn remove(mut self) -> Result<()> {
+    /// [`Error::NotEmpty`], [`Error::Fenced`], or the segment's; the manager comes back with each.
+    pub fn remove(mut self) -> std::result::Result<(), NotRemoved> {
+        match self.clear() {
+            Ok(()) => {
+                tracing::info!(root = self.root, epoch = self.lease.epoch(), "removed the manager");
+                // The root is retired: a lease that cannot be given up is nobody's any more.
+                let _ = self.lease.release();
+                Ok(())
+            }
+            Err(error) => Err(NotRemoved { manager: Box::new(self), error }),
+        }
+    }
+
+    /// Does what [`Manager::remove`] says, but for the lease.
+    fn clear(&mut self) -> Result<()> {
         self.check_fence()?;
         let jobs = self.queue_len();
         if jobs > 0 {
@@ -148,9 +183,7 @@ impl Manager {
         let (at, len) = self.region.contents();
         self.region.segment().zeroize(at, len)?;
         // Commits the removal.
-        self.region.segment().retire_root(self.root, self.region.offset())?;
-        tracing::info!(root = self.root, epoch = self.lease.epoch(), "removed the manager");
-        Ok(self.lease.release()?)
+        Ok(self.region.segment().retire_root(self.root, self.region.offset())?)
     }
 
     /// Keeps this owner's keys and the segment from being swapped out.

@@ -107,6 +107,49 @@ impl Manager {
         self.tail - self.cursor
     }
 
+    /// The number that the next accepted job will have: its [`Completed::sequence`]. It counts the jobs
+    /// of all owners, never goes back and is never given twice, so an application may derive the IV or
+    /// nonce of a job from it, for a key that it uses with this manager alone.
+    ///
+    /// # Nonces and takeovers
+    /// A job's slot keeps its IV: whoever finishes the job uses the same, for the same message. After a
+    /// takeover the new owner asks for this number again. If the dead owner was about to submit number
+    /// n, and it is still n, then that job was never accepted and no byte of it was ever encrypted: the
+    /// number and its nonce are unused. If it is n + 1, the job was accepted and will come back. A
+    /// message that is submitted once more gets another number, and so another nonce. What a nonce must
+    /// not be derived from is anything that starts again in the new process: a counter of its own, or a
+    /// position in a queue that it refills.
+    ///
+    /// ```
+    /// # use mbmgr::{Algorithm, Config, Direction, Job, Key, LAYOUT_HASH, Manager, Options};
+    /// # use shmem::{Placement, Segment, SegmentOptions};
+    /// # let config = Config::default();
+    /// # let segment = Segment::create_anonymous("nonce", &SegmentOptions {
+    /// #     len: Manager::segment_len(&config, 4096),
+    /// #     placement: Placement::Anywhere,
+    /// #     layout_hash: LAYOUT_HASH,
+    /// #     populate: false,
+    /// # })?;
+    /// # let mut manager = Manager::create(&segment, &config, &Options::default())?;
+    /// # let key = manager.add_key(Key::Aes(&[7; 16]))?;
+    /// # let buffer = segment.arena().alloc(64, 64)?;
+    /// let salt = [1, 2, 3, 4]; // as old as the key
+    /// for expected in 0..3 {
+    ///     let number = manager.next_sequence();
+    ///     let nonce: Vec<u8> = [&salt[..], &number.to_be_bytes()].concat();
+    ///     let tag = segment.arena().alloc(16, 16)?;
+    ///     let job = Job::aead(Algorithm::Aes128Gcm, Direction::Encrypt, key, &nonce)?;
+    ///     let done = manager.submit(&job.in_place(buffer, 64).tag(tag, 16))?;
+    ///     let done = done.or(manager.flush()?).expect("one job is outstanding");
+    ///     assert_eq!(done.sequence, expected);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.tail
+    }
+
     /// Adds a key; its id is valid for every owner until it is removed.
     ///
     /// # Errors
@@ -138,7 +181,8 @@ impl Manager {
     ///
     /// # Errors
     /// One of the parameter errors of [`Error`]; [`Error::RingFull`] where jobs are not acknowledged;
-    /// [`Error::Fenced`]. The job was not accepted then, and nothing else changed.
+    /// [`Error::Fenced`]. The job was not accepted then. A call that acknowledges what was returned before
+    /// ([`Acknowledge::NextCall`](crate::Acknowledge::NextCall)) has done that all the same.
     pub fn submit(&mut self, job: &Job) -> Result<Option<Completed>> {
         self.enter()?;
         self.region.notice_others()?;
@@ -274,7 +318,8 @@ impl Manager {
     /// is the job's.
     #[inline(always)]
     fn accept(&mut self, job: &Job) {
-        let Some(plan) = &self.plan else { return };
+        // Without one the job would count as accepted and be lost.
+        let plan = self.plan.as_ref().expect("`plan_for` made the job's plan");
         let position = self.tail;
         if seeded(Bug::TailBeforeSlot) {
             commit(&self.region.header().tail, position + 1);

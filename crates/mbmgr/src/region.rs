@@ -128,6 +128,12 @@ impl Region {
         Region::at(segment, at)
     }
 
+    /// Whether what lies at `at` says that it is a manager.
+    pub(crate) fn is_manager(segment: &Segment, at: Offset) -> bool {
+        let header = segment.shared::<ManagerHeader>(at);
+        header.is_ok_and(|header| header.magic.load(Relaxed) == MANAGER_MAGIC)
+    }
+
     /// Copies the configuration out and checks it against what its own plan says.
     fn shape(segment: &Segment, at: Offset) -> Result<(Config, Plan)> {
         let header: &ManagerHeader = segment.shared(at)?;

@@ -107,16 +107,38 @@ fn removed_manager_leaves_no_key_and_its_place_is_used_again() {
     assert!(count > 0);
 }
 
+/// An application may publish objects of its own in the segment that its managers lie in.
+#[test]
+fn roots_of_the_application_are_no_managers() {
+    let segment = segment(1);
+    let own = segment.arena().alloc(64, 64).unwrap();
+    segment.publish_root(0, own).unwrap();
+    segment.publish_root(5, own).unwrap();
+    assert!(managers(&segment).is_empty());
+    let manager = create(&segment);
+    assert_eq!(managers(&segment), [1]);
+    let error = Manager::attach(&segment, 5, &Options::default()).err().unwrap();
+    assert!(error.to_string().contains("no manager at"), "{error}");
+    drop(manager);
+}
+
 #[test]
 fn manager_with_jobs_is_not_removed_and_passes_on() {
     let segment = segment(1);
     let mut manager = create(&segment);
     let key = aes_key(&mut manager);
     manager.submit(&job(&segment, key, 4)).unwrap();
-    let error = manager.remove().unwrap_err();
-    assert!(matches!(error, Error::NotEmpty { jobs: 1 }), "{error}");
+    let refused = manager.remove().unwrap_err();
+    assert!(refused.to_string().contains("1 jobs that were not returned"), "{refused}");
+    assert!(matches!(refused.error, Error::NotEmpty { jobs: 1 }), "{refused}");
+    // It is still ours, and works on.
+    let mut manager = *refused.manager;
+    manager.submit(&job(&segment, key, 5)).unwrap();
+    assert_eq!(manager.flush().unwrap().unwrap().user, 4);
+    drop(manager);
     let mut next = Manager::attach(&segment, 0, &Options::default()).unwrap();
-    assert_eq!(next.flush().unwrap().unwrap().user, 4);
+    assert!(next.flush().unwrap().unwrap().redelivered);
+    assert_eq!(next.flush().unwrap().unwrap().user, 5);
     next.remove().unwrap();
 }
 

@@ -174,7 +174,7 @@ macro_rules! by_registers {
 pub(super) use by_registers;
 
 /// The same address, of which the compiler knows nothing: what is read through it is read here, not
-/// kept from before in registers that run out.
+/// kept from before in registers that run out. Who writes through it hands in a `&raw mut`.
 #[inline(always)]
 pub(super) fn opaque<T>(mut address: *const T) -> *const T {
     op!(asm!("/* {0} */", inout(reg) address, options(readonly, nostack, preserves_flags)));

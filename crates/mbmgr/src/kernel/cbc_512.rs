@@ -131,7 +131,7 @@ unsafe fn pairs<C: Chaining>(
                         lanes, keys, rounds, len, log,
                     );
                 },)*
-                _ => {}
+                count => super::wrong_lanes(count),
             }
         };
     }

@@ -11,7 +11,7 @@ use shmem::seeded::{Bug, seeded};
 
 use super::block::BlockVector;
 use super::round_keys::{Chaining, Own, RoundKeys, encrypt};
-use super::{BLOCK, Lane, LaneKeys, MAX_LANES};
+use super::{BLOCK, Lane, LaneKeys, MAX_LANES, wrong_lanes};
 use crate::journal::Log;
 
 /// `LANES` lanes in `LOW` registers of `V`, and in `HIGH` more where one group of registers is too
@@ -35,7 +35,8 @@ pub(super) unsafe fn body<
     log: Option<&Log<'_>>,
 ) {
     const { assert!(LANES <= MAX_LANES && LOW + HIGH == LANES.div_ceil(V::BLOCKS)) };
-    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
+    let count = lanes.len();
+    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { wrong_lanes(count) };
     let src: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].src);
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
     let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());

@@ -18,7 +18,7 @@ use super::block::opaque;
 use super::cbc_encrypt::{gather_group, scatter_group};
 use super::pair::PairVector;
 use super::round_keys::{Cbc, RoundKeys, encrypt, enter, finish, rounds_of};
-use super::{BLOCK, Lane, MAX_LANES};
+use super::{BLOCK, Lane, MAX_LANES, wrong_lanes};
 use crate::journal::Log;
 
 /// Registers of four blocks: one block of 16 lanes.
@@ -81,13 +81,14 @@ pub(super) unsafe fn body<V: PairVector, K: RoundKeys<V>>(
     log: Option<&Log<'_>>,
 ) {
     const { assert!(V::BLOCKS == ROWS) };
-    let Some(lanes) = lanes.first_chunk_mut::<MAX_LANES>() else { return };
+    let count = lanes.len();
+    let Some(lanes) = lanes.first_chunk_mut::<MAX_LANES>() else { wrong_lanes(count) };
     let chains: [*mut u8; MAX_LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
     let sources = chains.map(|chain| chain.cast_const());
     // SAFETY: the caller's duties; offsets stay below `len`, which is a multiple of a block.
     unsafe {
-        let halves = [[[[V::zero(); COUNT]; ROWS]; 2]; 2];
-        let halves = opaque(&raw const halves).cast_mut().cast::<[Lines<V>; 2]>();
+        let mut halves = [[[[V::zero(); COUNT]; ROWS]; 2]; 2];
+        let halves = opaque(&raw mut halves).cast_mut().cast::<[Lines<V>; 2]>();
         let run = Run {
             src: array::from_fn(|lane| lanes[lane].src),
             dst: array::from_fn(|lane| lanes[lane].dst),

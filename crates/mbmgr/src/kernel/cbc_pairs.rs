@@ -14,7 +14,7 @@ use shmem::seeded::{Bug, seeded};
 use super::cbc_encrypt::{gather_group, lanes_of, scatter_group};
 use super::pair::PairVector;
 use super::round_keys::{Chaining, RoundKeys, encrypt, enter, finish, rounds_of};
-use super::{BLOCK, Lane, MAX_LANES};
+use super::{BLOCK, Lane, MAX_LANES, wrong_lanes};
 use crate::journal::Log;
 
 /// Bytes of a step, for each lane.
@@ -43,7 +43,8 @@ pub(super) unsafe fn body<
     log: Option<&Log<'_>>,
 ) {
     const { assert!(LANES <= MAX_LANES && COUNT == LANES.div_ceil(V::BLOCKS)) };
-    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
+    let count = lanes.len();
+    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { wrong_lanes(count) };
     let src: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].src);
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
     let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());

@@ -4,7 +4,7 @@
 
 use zeroize::Zeroize;
 
-use super::{BLOCK, Backend, Kernels, Schedule, portable};
+use super::{BLOCK, Backend, Kernels, Schedule, by_backend};
 use crate::journal::Log;
 
 /// Powers of the hash key: of a batch of the widest registers, and of one block more.
@@ -39,21 +39,6 @@ pub(crate) struct GcmRun<'a> {
     pub(crate) src: *const u8,
     pub(crate) dst: *mut u8,
     pub(crate) len: usize,
-}
-
-/// One call for each backend.
-macro_rules! by_backend {
-    ($kernels:ident, $call:ident($($argument:expr),*)) => {
-        match $kernels.backend {
-            #[cfg(target_arch = "x86_64")]
-            Backend::AesNi => super::x86::aes_ni::$call($($argument),*),
-            #[cfg(target_arch = "x86_64")]
-            Backend::Vaes256 => super::x86::vaes256::$call($($argument),*),
-            #[cfg(target_arch = "x86_64")]
-            Backend::Vaes512 => super::x86::vaes512::$call($($argument),*),
-            _ => portable::$call($($argument),*),
-        }
-    };
 }
 
 impl Kernels {

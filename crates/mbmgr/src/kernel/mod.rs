@@ -168,6 +168,50 @@ pub(crate) struct Kernels {
     sha1_ni_lanes: usize,
 }
 
+/// One call of each backend's entry. All are named, so that another backend does not compile until every
+/// operation has it.
+macro_rules! by_backend {
+    ($kernels:expr, $($call:ident)::+$(::<$generic:ident>)?($($argument:expr),*)) => {
+        match $kernels.backend {
+            $crate::kernel::Backend::Portable => {
+                $crate::kernel::portable::$($call)::+$(::<$generic>)?($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::kernel::Backend::AesNi => {
+                $crate::kernel::x86::aes_ni::$($call)::+$(::<$generic>)?($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::kernel::Backend::Vaes256 => {
+                $crate::kernel::x86::vaes256::$($call)::+$(::<$generic>)?($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::kernel::Backend::Vaes512 => {
+                $crate::kernel::x86::vaes512::$($call)::+$(::<$generic>)?($($argument),*)
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            backend @ ($crate::kernel::Backend::AesNi
+            | $crate::kernel::Backend::Vaes256
+            | $crate::kernel::Backend::Vaes512) => $crate::kernel::not_of_this_processor(backend),
+        }
+    };
+}
+use by_backend;
+
+/// `Kernels::new` makes none of a backend that this processor cannot have.
+#[cfg(not(target_arch = "x86_64"))]
+#[cold]
+fn not_of_this_processor(backend: Backend) -> ! {
+    unreachable!("no kernels of {backend} are made on this processor")
+}
+
+/// A run of so many lanes has no kernel. The manager never makes one; going on would report plaintext
+/// as done.
+#[cold]
+#[inline(never)]
+fn wrong_lanes(count: usize) -> ! {
+    panic!("a run of {count} lanes: kernels take 1 to {MAX_LANES}")
+}
+
 impl Kernels {
     /// The kernels of `backend`, unless this CPU lacks an instruction of it.
     pub(crate) fn new(backend: Backend) -> Option<Kernels> {
@@ -203,7 +247,9 @@ impl Kernels {
         match self.backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Vaes512 => cbc_512::step(lanes),
-            _ => BLOCK,
+            #[cfg(not(target_arch = "x86_64"))]
+            Backend::Vaes512 => not_of_this_processor(self.backend),
+            Backend::Portable | Backend::AesNi | Backend::Vaes256 => BLOCK,
         }
     }
 
@@ -214,7 +260,9 @@ impl Kernels {
         match self.backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Vaes512 => cbc_512::LEAST_STEP,
-            _ => BLOCK,
+            #[cfg(not(target_arch = "x86_64"))]
+            Backend::Vaes512 => not_of_this_processor(self.backend),
+            Backend::Portable | Backend::AesNi | Backend::Vaes256 => BLOCK,
         }
     }
 
@@ -222,6 +270,9 @@ impl Kernels {
     ///
     /// With a log, step k first copies the S input bytes of every lane `l` to
     /// `log.slot(k)[l * S..][..S]`, then commits k, then stores the outputs.
+    ///
+    /// # Panics
+    /// With no lane, or more than 16.
     ///
     /// # Safety
     /// 1 to 16 lanes, whose `src` is readable and `dst` writable for `len` bytes; the same or
@@ -235,20 +286,9 @@ impl Kernels {
         len: usize,
         log: Option<&Log<'_>>,
     ) {
-        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
         debug_assert!(len.is_multiple_of(BLOCK));
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::cbc_encrypt(lanes, keys, rounds, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::cbc_encrypt(lanes, keys, rounds, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::cbc_encrypt(lanes, keys, rounds, len, log),
-                _ => portable::cbc_encrypt(lanes, keys, rounds, len, log),
-            }
-        }
+        unsafe { by_backend!(self, cbc_encrypt(lanes, keys, rounds, len, log)) }
     }
 
     /// AES-CFB encrypt with segments of a block: every lane advances by `len` bytes, a multiple of a
@@ -264,20 +304,9 @@ impl Kernels {
         len: usize,
         log: Option<&Log<'_>>,
     ) {
-        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
         debug_assert!(len.is_multiple_of(BLOCK));
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::cfb_encrypt(lanes, keys, rounds, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::cfb_encrypt(lanes, keys, rounds, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::cfb_encrypt(lanes, keys, rounds, len, log),
-                _ => portable::cfb_encrypt(lanes, keys, rounds, len, log),
-            }
-        }
+        unsafe { by_backend!(self, cfb_encrypt(lanes, keys, rounds, len, log)) }
     }
 
     /// AES-CBC encrypt of which only the chaining values are kept: every lane takes in `len` bytes, a
@@ -293,20 +322,9 @@ impl Kernels {
         rounds: u32,
         len: usize,
     ) {
-        debug_assert!((1..=MAX_LANES).contains(&lanes.len()));
         debug_assert!(len.is_multiple_of(BLOCK));
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::cbc_mac(lanes, keys, rounds, len),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::cbc_mac(lanes, keys, rounds, len),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::cbc_mac(lanes, keys, rounds, len),
-                _ => portable::cbc_mac(lanes, keys, rounds, len),
-            }
-        }
+        unsafe { by_backend!(self, cbc_mac(lanes, keys, rounds, len)) }
     }
 
     /// AES-CBC decrypt of one buffer: `len` is a multiple of 16, `chain` is replaced by the last
@@ -330,17 +348,7 @@ impl Kernels {
     ) {
         debug_assert!(len.is_multiple_of(BLOCK));
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::cbc_decrypt(key, src, dst, len, chain, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::cbc_decrypt(key, src, dst, len, chain, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::cbc_decrypt(key, src, dst, len, chain, log),
-                _ => portable::cbc_decrypt(key, src, dst, len, chain, log),
-            }
-        }
+        unsafe { by_backend!(self, cbc_decrypt(key, src, dst, len, chain, log)) }
     }
 
     /// AES-CTR of one buffer of any length; `counter` is the counter block of its first byte, a
@@ -362,17 +370,7 @@ impl Kernels {
         log: Option<&Log<'_>>,
     ) {
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::ctr(key, src, dst, len, counter, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::ctr(key, src, dst, len, counter, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::ctr(key, src, dst, len, counter, log),
-                _ => portable::ctr(key, src, dst, len, counter, log),
-            }
-        }
+        unsafe { by_backend!(self, ctr(key, src, dst, len, counter, log)) }
     }
 
     /// AES-ECB of one buffer: `len` is a multiple of 16. With `DECRYPT` it decrypts.
@@ -393,17 +391,7 @@ impl Kernels {
     ) {
         debug_assert!(len.is_multiple_of(BLOCK));
         // SAFETY: `self` proves the instructions; the buffers are the caller's duty.
-        unsafe {
-            match self.backend {
-                #[cfg(target_arch = "x86_64")]
-                Backend::AesNi => x86::aes_ni::ecb::<DECRYPT>(key, src, dst, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes256 => x86::vaes256::ecb::<DECRYPT>(key, src, dst, len, log),
-                #[cfg(target_arch = "x86_64")]
-                Backend::Vaes512 => x86::vaes512::ecb::<DECRYPT>(key, src, dst, len, log),
-                _ => portable::ecb::<DECRYPT>(key, src, dst, len, log),
-            }
-        }
+        unsafe { by_backend!(self, ecb::<DECRYPT>(key, src, dst, len, log)) }
     }
 
     /// SHA-1 compression: lanes `0..active` each take in `blocks` blocks of 64 bytes; the other lanes'
@@ -430,7 +418,9 @@ impl Kernels {
                 Backend::Vaes512 if active > self.sha1_ni_lanes => {
                     x86_digest::sha1_avx512(state, data, active, blocks);
                 }
-                _ => portable::sha1(state, data, active, blocks),
+                Backend::Portable | Backend::AesNi | Backend::Vaes256 | Backend::Vaes512 => {
+                    portable::sha1(state, data, active, blocks);
+                }
             }
         }
     }
@@ -461,7 +451,9 @@ impl Kernels {
                 Backend::Vaes256 => x86_digest::sha256_avx2(state, data, active, blocks),
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86_digest::sha256_avx512(state, data, active, blocks),
-                _ => portable::sha256(state, data, active, blocks),
+                #[cfg(not(target_arch = "x86_64"))]
+                Backend::Vaes256 | Backend::Vaes512 => not_of_this_processor(self.backend),
+                Backend::Portable | Backend::AesNi => portable::sha256(state, data, active, blocks),
             }
         }
     }
@@ -486,7 +478,9 @@ impl Kernels {
                 Backend::Vaes256 => x86_digest::sha512_avx2(state, data, active, blocks),
                 #[cfg(target_arch = "x86_64")]
                 Backend::Vaes512 => x86_digest::sha512_avx512(state, data, active, blocks),
-                _ => portable::sha512(state, data, active, blocks),
+                #[cfg(not(target_arch = "x86_64"))]
+                Backend::Vaes256 | Backend::Vaes512 => not_of_this_processor(self.backend),
+                Backend::Portable | Backend::AesNi => portable::sha512(state, data, active, blocks),
             }
         }
     }

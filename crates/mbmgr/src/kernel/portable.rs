@@ -12,7 +12,7 @@ use ghash::universal_hash::UniversalHash;
 use sha2::block_api::{compress256, compress512};
 use zeroize::Zeroize;
 
-use super::{BLOCK, GcmKey, GcmRun, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP};
+use super::{BLOCK, GcmKey, GcmRun, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP, wrong_lanes};
 use crate::journal::{LOG_CHAIN, Log};
 
 /// A key of the RustCrypto cipher, made anew from a schedule: its layout is never stored.
@@ -78,6 +78,12 @@ impl Cipher {
     }
 }
 
+fn check_lanes(lanes: &[Lane]) {
+    if !(1..=MAX_LANES).contains(&lanes.len()) {
+        wrong_lanes(lanes.len());
+    }
+}
+
 fn xor(block: &mut [u8; BLOCK], other: &[u8; BLOCK]) {
     for (byte, other) in block.iter_mut().zip(other) {
         *byte ^= other;
@@ -130,6 +136,7 @@ unsafe fn encrypt_lanes(
     log: Option<&Log<'_>>,
     block: impl Fn(&Cipher, &mut [u8; BLOCK], &[u8; BLOCK]),
 ) {
+    check_lanes(lanes);
     let ciphers: Vec<Cipher> = (0..lanes.len())
         .map(|lane| Cipher::new(&keys.keys[0][lane], &keys.keys[1][lane], rounds))
         .collect();
@@ -159,6 +166,7 @@ unsafe fn encrypt_lanes(
 /// # Safety
 /// As [`super::Kernels::cbc_mac`].
 pub(super) unsafe fn cbc_mac(lanes: &mut [Lane], keys: &LaneKeys, rounds: u32, len: usize) {
+    check_lanes(lanes);
     for (i, lane) in lanes.iter_mut().enumerate() {
         let cipher = Cipher::new(&keys.keys[0][i], &keys.keys[1][i], rounds);
         for offset in (0..len).step_by(BLOCK) {

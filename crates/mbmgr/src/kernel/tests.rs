@@ -20,7 +20,7 @@ use gcm::{gcm_counter_wraps, gcm_matches_oracle, ghash_matches_oracle};
 
 use cbc_lanes::{
     cbc_encrypt_matches_oracle, cbc_mac_matches_oracle, cfb_encrypt_matches_oracle,
-    log_of_lanes_holds_inputs,
+    log_of_lanes_holds_inputs, wrong_number_of_lanes_is_refused,
 };
 
 /// Bytes that differ from place to place and from seed to seed.
@@ -372,6 +372,7 @@ mount_all!([
     cbc_encrypt_matches_oracle
     cfb_encrypt_matches_oracle
     log_of_lanes_holds_inputs
+    wrong_number_of_lanes_is_refused
     cbc_mac_matches_oracle
     cbc_decrypt_matches_oracle
     ctr_matches_oracle
@@ -385,6 +386,17 @@ mount_all!([
     sha256_without_sha_ni_matches_oracle
     sha512_matches_oracle
 ]);
+
+/// Where the environment says which backends the machine has (as `.ci/run` does), all of them must be
+/// found: else each test of one that is not found would pass without having run.
+#[test]
+fn required_backends_are_found() {
+    let required = std::env::var("TAKEOVER_REQUIRE_BACKENDS").unwrap_or_default();
+    for name in required.split(',').filter(|name| !name.is_empty()) {
+        let backend: Backend = name.parse().expect("TAKEOVER_REQUIRE_BACKENDS names backends");
+        assert!(backend.is_available(), "TAKEOVER_REQUIRE_BACKENDS has {backend}, not found here");
+    }
+}
 
 #[test]
 fn names_of_backends_parse_back() {

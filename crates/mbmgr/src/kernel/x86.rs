@@ -40,7 +40,7 @@ macro_rules! by_lanes {
                     { group($count, <$vector>::BLOCKS, <$vector>::WIDTH, 1) },
                 > $arguments
             })*
-            _ => {}
+            count => $crate::kernel::wrong_lanes(count),
         }
     };
 }

@@ -235,12 +235,14 @@ impl CbcGroup {
             if left >= total {
                 continue;
             }
+            // One pointer for reading and writing: borrowing the scratch again would end this one.
+            let scratch = scratch.as_mut_ptr();
             // SAFETY: `Job::check` found the `left` bytes at `src` in the arena; the scratch is this
             // process's, and longer than `total`.
-            unsafe { ptr::copy_nonoverlapping(lane.src, scratch.as_mut_ptr(), left as usize) };
+            unsafe { ptr::copy_nonoverlapping(lane.src, scratch, left as usize) };
             *output = lane.dst;
-            lane.src = scratch.as_ptr();
-            lane.dst = scratch.as_mut_ptr();
+            lane.src = scratch.cast_const();
+            lane.dst = scratch;
         }
         outputs
     }

@@ -24,6 +24,9 @@ use crate::region::{Region, commit32};
 
 use super::{Entry, Hall, Lanes, NO_LINK, Route, State, States};
 
+/// While a part of a chained job runs, its place names the link.
+const LINKED: &str = "a chained job has a link while a part of it runs";
+
 /// A chained job that has not ended.
 struct Link {
     job: Job,
@@ -123,7 +126,7 @@ impl Lanes {
         while let Some(&position) = self.states.links.ready.get(next) {
             next += 1;
             let link = self.states.places[hall.region.index(position)].link;
-            let Some(link) = self.states.links.get(link) else { continue };
+            let link = self.states.links.get(link).expect(LINKED);
             let part = link.now;
             let (route, key_index) = if part == Some(Part::Hash) { link.hash } else { link.cipher };
             // Not through a tuple: that would be a second copy.
@@ -153,9 +156,8 @@ impl States {
     #[cold]
     pub(super) fn put_digest(&mut self, region: &Region, position: u64, digest: &Tag) {
         let link = self.places[region.index(position)].link;
-        if let Some(link) = self.links.get(link) {
-            link.digest.as_mut_bytes().copy_from_slice(digest);
-        }
+        let link = self.links.get(link).expect(LINKED);
+        link.digest.as_mut_bytes().copy_from_slice(digest);
     }
 
     /// As `done`, for the part of a chained job that is in a lane.
@@ -164,7 +166,7 @@ impl States {
     pub(super) fn part_done(&mut self, region: &Region, position: u64) {
         let place = &mut self.places[region.index(position)];
         let at = place.link;
-        let Some(link) = self.links.get(at) else { return };
+        let link = self.links.get(at).expect(LINKED);
         let compares = link.now == Some(Part::Hash) && link.job.direction == Direction::Decrypt;
         let is_wrong = compares && !link.is_tag_right(region);
         link.now = if is_wrong { None } else { link.next.take() };

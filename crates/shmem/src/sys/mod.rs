@@ -1,5 +1,5 @@
 //! What differs between systems, behind one small interface. The rest of the crate calls it and
-//! names no system call. Another system adds a file here and a line below.
+//! makes no system call by itself. Another system adds a file here and a line below.
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -242,3 +242,35 @@ pub(super) fn cbc_mac_matches_oracle(kernels: Kernels) {
         }
     }
 }
+
+/// A number of lanes that no kernel is for ends the process: to go on would leave plaintext in buffers
+/// that are then reported as done.
+pub(super) fn wrong_number_of_lanes_is_refused(kernels: Kernels) {
+    let keys = LaneKeys::new();
+    let mut data = [0x5a_u8; 64];
+    let buffer = data.as_mut_ptr();
+    let lane = Lane { src: buffer.cast_const(), dst: buffer, chain: [0; 16] };
+    for count in [0, MAX_LANES + 1] {
+        for call in [Kernels::cbc_encrypt, Kernels::cfb_encrypt] {
+            let refused = std::panic::catch_unwind(|| {
+                let mut lanes = vec![lane; count];
+                // SAFETY: the contract is broken on purpose; the call must not get as far as a buffer.
+                unsafe { call(kernels, &mut lanes, &keys, 10, 64, None) };
+            });
+            assert_refused(refused, count);
+        }
+        let refused = std::panic::catch_unwind(|| {
+            let mut lanes = vec![lane; count];
+            // SAFETY: as above.
+            unsafe { kernels.cbc_mac(&mut lanes, &keys, 10, 64) };
+        });
+        assert_refused(refused, count);
+    }
+    assert_eq!(data, [0x5a; 64]);
+}
+
+fn assert_refused(outcome: std::thread::Result<()>, count: usize) {
+    let panic = outcome.expect_err("it does not go on");
+    let said = panic.downcast_ref::<String>().expect("a message");
+    assert_eq!(said, &format!("a run of {count} lanes: kernels take 1 to {MAX_LANES}"));
+}
