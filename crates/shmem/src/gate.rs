@@ -39,7 +39,8 @@ impl OnlyThread {
         // Acquire: pairs with the Release in `drop`.
         let entered = before != me
             && INSIDE.compare_exchange(before, me, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        entered.then_some(OnlyThread)
+        // Not `then_some`: that makes one in any case, whose drop would let others in.
+        entered.then(|| OnlyThread)
     }
 }
 

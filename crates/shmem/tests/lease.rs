@@ -193,7 +193,7 @@ fn forked_child_neither_holds_nor_releases() {
 #[test]
 fn of_racing_candidates_exactly_one_wins() {
     let scene = Scene::new();
-    for round in 1..=50 {
+    for round in 1..=200 {
         let gate = Arc::new(std::sync::Barrier::new(4));
         let racers: Vec<_> = (0..4)
             .map(|_| {
