@@ -89,3 +89,16 @@ fn parse_place(text: &str) -> Result<Placement, String> {
 fn parse_choice(text: &str) -> Result<Choice, String> {
     parse_backend(text).map(Choice).map_err(|error| format!("{error:#}"))
 }
+
+/// A number of which 0 would do nothing and call it a success.
+pub(super) fn at_least_one<T>(text: &str) -> Result<T, String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display> + PartialEq + From<u8>,
+{
+    match text.parse::<T>() {
+        Ok(number) if number == T::from(0) => {
+            Err("0 would do nothing, and call that a success: give at least 1".to_owned())
+        }
+        other => other.map_err(|error| error.to_string()),
+    }
+}

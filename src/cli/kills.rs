@@ -11,10 +11,10 @@ use super::run::{launch, print};
 #[derive(Debug, Args)]
 pub(super) struct KillsArgs {
     /// How many scenarios to run
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = super::args::at_least_one::<u64>)]
     runs: u64,
     /// How many at the same time
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = super::args::at_least_one::<u32>)]
     at_once: u32,
     /// The scenarios and the times are drawn from this number
     #[arg(long, default_value_t = 1)]

@@ -10,7 +10,7 @@ use super::output::outln;
 #[derive(Debug, Args)]
 pub(super) struct LatencyArgs {
     /// Deaths of a small owner to measure
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = super::args::at_least_one::<usize>)]
     runs: usize,
     /// Deaths of an owner with much memory to measure
     #[arg(long, default_value_t = 30)]

@@ -10,7 +10,7 @@ use super::output::outln;
 #[derive(Debug, Args)]
 pub(super) struct SoakArgs {
     /// How long to run
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = super::args::at_least_one::<u64>)]
     seconds: u64,
     /// Jobs, events and times are drawn from this number; real time makes the rest
     #[arg(long, default_value_t = 1)]

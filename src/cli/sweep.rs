@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mbmgr::Manager;
 
 use super::Outcome;
-use super::args::{JobArgs, parse};
+use super::args::{JobArgs, at_least_one, parse};
 use super::output::outln;
 
 #[derive(Debug, Args)]
@@ -26,17 +26,17 @@ pub(super) struct SweepArgs {
     window: Window,
     /// 1: kill the primary. 2: kill the secondary that recovers, too. More: and so on, until no new
     /// state appears
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one::<u32>)]
     depth: u32,
     /// Recover only N states, drawn by the seed [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
     sample: Option<usize>,
     /// Check N states also with a real SIGKILL and a real take-over; in the window race also let
     /// another standby try for real at N instructions
     #[arg(long, value_name = "N", default_value_t = 4)]
     real: usize,
     /// Stop a deeper level at N states
-    #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 5_000_000, value_parser = at_least_one::<usize>)]
     most_states: usize,
     /// Stop at every instruction, also at those that cannot change the segment
     #[arg(long)]
@@ -203,6 +203,11 @@ fn details(report: &Report) -> Result<()> {
         report.depth,
         if report.closed { ", closed" } else { "" }
     )?;
+    if report.stopped {
+        outln!("STOPPED at {} states: not all were visited, see --most-states", report.states)?;
+    } else if !report.complete {
+        outln!("a sample: {} of {} states were recovered", report.recovered, report.states)?;
+    }
     outln!(
         "{:.1} s: {:.0} instructions/s, {:.0} recoveries/s; {} states also killed for real",
         report.seconds,

@@ -2,6 +2,7 @@
 //! both a fresh request and a slot found after a takeover must pass. A slot survives a crash; a `Job` is a
 //! process-local copy of one, so that it is checked and used from the same bytes.
 
+use shmem::seeded::{Bug, seeded};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use shmem::Offset;
@@ -258,7 +259,9 @@ impl Job {
         slot.len.store(self.len, Relaxed);
         slot.iv[0].store(first, Relaxed);
         slot.iv[1].store(second, Relaxed);
-        slot.progress.store(0, Relaxed);
+        if !seeded(Bug::ProgressNotReset) {
+            slot.progress.store(0, Relaxed);
+        }
         slot.user.store(self.user, Relaxed);
         slot.lens.store(u64::from(self.aad_len) | u64::from(self.iv_at_len) << 32, Relaxed);
         if !plan.plain {

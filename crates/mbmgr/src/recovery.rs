@@ -268,6 +268,9 @@ impl Flight {
                 }
                 (Kind::Ctr | Kind::Aead, _) => {
                     let counter = match job.algorithm.kind() {
+                        Kind::Ctr if seeded(Bug::RedoCounterFromBase) => {
+                            advance_counter(&job.counter(), at - lane.base)
+                        }
                         Kind::Ctr => advance_counter(&job.counter(), at),
                         _ => lanes::ccm::counter_of_step(region, job, at),
                     };

@@ -41,11 +41,15 @@ pub enum Bug {
     StageNotCommitted,
     /// Recovery runs the hash of a chained job again after the cipher has begun.
     HashRunAgain,
+    /// Recovery counts the blocks of a CTR step from where its run began, not from the job's beginning.
+    RedoCounterFromBase,
+    /// A slot that is used again keeps the progress of the job before.
+    ProgressNotReset,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 16] = [
+    pub const ALL: [Bug; 18] = [
         Bug::LogAfterCommit,
         Bug::LogSlotParity,
         Bug::FenceRemoved,
@@ -62,6 +66,8 @@ impl Bug {
         Bug::StageBeforeTag,
         Bug::StageNotCommitted,
         Bug::HashRunAgain,
+        Bug::RedoCounterFromBase,
+        Bug::ProgressNotReset,
     ];
 
     /// Its name on the command line.
@@ -84,6 +90,8 @@ impl Bug {
             Bug::StageBeforeTag => "stage-before-tag",
             Bug::StageNotCommitted => "stage-not-committed",
             Bug::HashRunAgain => "hash-run-again",
+            Bug::RedoCounterFromBase => "redo-counter-from-base",
+            Bug::ProgressNotReset => "progress-not-reset",
         }
     }
 }
