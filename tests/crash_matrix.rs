@@ -107,6 +107,22 @@ fn every_state_of_an_algorithm(
     }
 }
 
+/// Empty messages, alone and among others, of all that take them.
+#[rstest]
+fn every_state_of_empty_messages(#[values("0", "0-48")] size: &str) {
+    use fixtures::scenario::takes_empty;
+    let takes = mbmgr::Algorithm::ALL.iter().filter(|&&algorithm| takes_empty(algorithm));
+    for algorithm in takes {
+        let directions =
+            if algorithm.is_cipher() { &["encrypt", "decrypt"][..] } else { &["encrypt"] };
+        for direction in directions {
+            let cipher = format!("{algorithm} {direction}");
+            let more = ["--size", size, "--real", "1"];
+            sweep_cipher(&cipher, 2, Jobs::LanesAndOne, algorithm.is_cipher(), &more);
+        }
+    }
+}
+
 /// Every cipher that can be chained, with hashes in turn, both orders and directions; then every
 /// hash with one cipher.
 #[rstest]

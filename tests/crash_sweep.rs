@@ -168,6 +168,26 @@ fn a_second_death_in_the_middle_of_a_message_is_recovered(
     sweep_sample(cipher, 2, Jobs::One, 12, &deep);
 }
 
+/// The digest, MAC or tag of nothing; of AEADs with and without associated data.
+#[rstest]
+fn every_state_of_empty_messages_recovers(
+    #[values(
+        "sha256",
+        "hmac-sha256",
+        "aes-128-cmac",
+        "aes-256-gmac",
+        "aes-128-gcm",
+        "aes-256-gcm decrypt",
+        "aes-128-ccm",
+        "chacha20-poly1305"
+    )]
+    cipher: &str,
+) {
+    let name = cipher.split(' ').next().unwrap();
+    let in_place = name.parse::<mbmgr::Algorithm>().unwrap().is_cipher();
+    sweep_cipher(cipher, 2, Jobs::LanesAndOne, in_place, &["--size", "0", "--real", "0"]);
+}
+
 /// More jobs than the ring has slots: each slot is used again, by a job of another length.
 #[rstest]
 fn slots_are_used_again(#[values("aes-128-cbc", "aes-256-ctr", "hmac-sha256")] cipher: &str) {

@@ -30,14 +30,15 @@ pub(super) struct RunArgs {
     /// after-us:T [default: none; with --input, after-submit in the middle of the file]
     #[arg(long, value_name = "POINT", value_parser = parse::<CrashPoint>)]
     crash: Option<CrashPoint>,
-    /// Key of every job [default: generated from the seed]
+    /// Key of every job; it is shown nowhere [default: generated from the seed]
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
     key: Option<Hex>,
     /// IV of every job [default: generated from the seed]
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
     iv: Option<Hex>,
-    /// Send FILE through the manager: it is cut into records of --size, one job each, at most
-    /// --jobs of them outstanding; the last one is shorter, and padded by PKCS#7 for CBC (as `openssl enc` does) [default: generated jobs]
+    /// Send FILE through the manager as one message, as `openssl enc` does: it is cut into records of
+    /// --size, one job each, at most --jobs of them outstanding (one, where each needs the output of
+    /// the one before); the last one is shorter, and padded by PKCS#7 for CBC [default: generated jobs]
     #[arg(long, value_name = "FILE", requires = "output")]
     input: Option<PathBuf>,
     /// Where the records' outputs go, concatenated in order

@@ -4,6 +4,8 @@
 //! segment is untrusted: it is copied out and checked before use. What survives the death of a
 //! process is in the segment only: the header with its directory of roots, the arena's watermark,
 //! and the lease words, which the kernel marks when their owner dies.
+//!
+//! Linux 4.16 or later: who owns must let others wait for its last stores (`membarrier(2)`).
 
 mod arena;
 mod bytes;
