@@ -98,8 +98,8 @@ const PRESENCE: u64 = 1 << 40;
 const EPOCHS: u64 = 1 << 10;
 
 /// Says to the kernel that this process owns the lease at `at` with `epoch`, until it is gone or says
-/// otherwise. Only who would mark a lease in the kernel's stead asks; where it cannot be said, that one
-/// has the identity in the lease words alone.
+/// otherwise. Only who would mark a lease in the kernel's stead asks; where it cannot be said, or was taken
+/// back by closing another descriptor of the file, that one has the identity in the lease words alone.
 pub(crate) fn announce_presence(segment: &Segment, at: Offset, epoch: u64) {
     if !segment.is_private() {
         let _ = sys::try_lock_byte(segment.file(), presence(at, epoch));

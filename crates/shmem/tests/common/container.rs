@@ -127,16 +127,20 @@ fn between(kind: Kind, mut line: Line, body: impl FnOnce(&mut Line)) -> i32 {
         std::fs::write("/proc/self/uid_map", format!("0 {user} 1")).unwrap();
         std::fs::write("/proc/self/gid_map", format!("0 {group} 1")).unwrap();
     }
+    let (told, tell) = pipe2(OFlag::O_CLOEXEC).unwrap();
     // SAFETY: a process of one thread.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
+            drop(tell);
+            // The first line that the test hears is this process's number, not what it says itself.
+            assert_eq!(nix::unistd::read(&told, &mut [0]), Ok(0));
             set_up(kind.proc);
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&mut line)));
             i32::from(done.is_err())
         }
         ForkResult::Parent { child } => {
             line.say(&child.to_string());
-            drop(line);
+            drop((line, told, tell));
             match waitpid(child, None).unwrap() {
                 WaitStatus::Exited(_, code) => code,
                 WaitStatus::Signaled(_, Signal::SIGKILL, _) => KILLED,
