@@ -384,3 +384,37 @@ fn roles_die_with_a_supervisor_that_is_killed() {
     }
     leftovers::check(&label).unwrap();
 }
+
+/// A count of 0 would do nothing, and call that a success.
+#[test]
+fn counts_of_nothing_are_refused() {
+    for args in [
+        &["sweep", "--sample", "0"][..],
+        &["sweep", "--depth", "0"],
+        &["sweep", "--depth", "2", "--most-states", "0"],
+        &["kills", "--runs", "0"],
+        &["soak", "--seconds", "0"],
+        &["latency", "--runs", "0"],
+    ] {
+        let (code, out, err) = common::run(common::program!("takeover"), args);
+        assert_eq!(code, 2, "{args:?}: {out}{err}");
+        assert!(err.contains("at least 1"), "{args:?}: {err}");
+    }
+}
+
+/// A sweep that was cut short is no green one, and one of a sample says that it is a sample.
+#[test]
+fn a_sweep_that_leaves_states_out_says_so() {
+    let small = ["sweep", "--jobs", "1", "--lanes", "2", "--size", "16", "--real", "0"];
+    let sweep =
+        |more: &[&str]| common::run(common::program!("takeover"), &[&small[..], more].concat());
+    let stopped = ["--flush", "0", "--depth", "2", "--most-states", "30"];
+    let (code, out, err) = sweep(&stopped);
+    assert!(code == 1 && out.contains("STOPPED at "), "{code}: {out}{err}");
+    let (code, out, err) = sweep(&[&stopped[..], &["--json"]].concat());
+    assert!(code == 1 && out.contains(r#""complete":false"#), "{code}: {out}{err}");
+    let (code, out, err) = sweep(&["--sample", "3"]);
+    assert!(code == 0 && out.contains("a sample: 3 of "), "{code}: {out}{err}");
+    let (code, out, err) = sweep(&["--json"]);
+    assert!(code == 0 && out.contains(r#""complete":true"#), "{code}: {out}{err}");
+}
