@@ -168,7 +168,7 @@ fn a_second_death_in_the_middle_of_a_message_is_recovered(
     sweep_sample(cipher, 2, Jobs::One, 12, &deep);
 }
 
-/// The digest, MAC or tag of nothing; of AEADs with and without associated data.
+/// The digest, MAC or tag of nothing; of AEADs with such associated data as the seed draws.
 #[rstest]
 fn every_state_of_empty_messages_recovers(
     #[values(
