@@ -30,7 +30,7 @@ pub(super) struct RunArgs {
     /// after-us:T [default: none; with --input, after-submit in the middle of the file]
     #[arg(long, value_name = "POINT", value_parser = parse::<CrashPoint>)]
     crash: Option<CrashPoint>,
-    /// Key of every job; it is shown nowhere [default: generated from the seed]
+    /// Key of every job; no report shows it [default: generated from the seed]
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
     key: Option<Hex>,
     /// IV of every job [default: generated from the seed]
