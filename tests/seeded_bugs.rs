@@ -68,6 +68,7 @@ const MIXED: &str = "--jobs 6 --lanes 4 --size 32-144";
     "corrupt",
     "crates/mbmgr/src/"
 )]
+#[case("stale-pointer", MIXED, "wild", "crates/mbmgr/src/")]
 #[case(
     "progress-not-reset",
     "--ring 4 --jobs 9 --lanes 2 --size 16-80",
@@ -93,6 +94,48 @@ fn the_sweep_finds(
         failures.iter().any(|failure| right(&failure)),
         "{bug}: none is as it should: {report}"
     );
+}
+
+/// What `takeover replay` comes to at a crash point.
+fn replay(token: &str, bug: &str) -> String {
+    let args = ["replay", "--json", token, "--bug", bug];
+    let (code, out, err) = common::run(common::program!("takeover"), &args);
+    let explained: Value = serde_json::from_str(&out)
+        .unwrap_or_else(|error| panic!("{token}: {error}; exit code {code}\n{out}\n{err}"));
+    let verdict = explained["verdict"].as_str().expect("a verdict").to_owned();
+    assert_eq!(code, i32::from(verdict != "ok"), "{token}: {explained}");
+    verdict
+}
+
+/// A sample of the states of each verdict, and as many that a sweep called ok.
+#[rstest]
+#[case("stale-pointer", MIXED, "wild")]
+#[case("acknowledged-at-return", MIXED, "lost")]
+#[case("log-after-commit", MIXED, "corrupt")]
+#[case("epoch-not-raised", "--jobs 1 --lanes 2 --size 16", "miscounted")]
+#[case("key-freed-early", "--window keys --jobs 1 --lanes 2 --size 16", "corrupt")]
+fn a_replay_agrees_with_its_sweep(
+    #[case] bug: &str,
+    #[case] scenario: &str,
+    #[case] verdict: &str,
+) {
+    let (_, report) = sweep(&format!("{scenario} --bug {bug}"));
+    let failures = report["failures"].as_array().expect("a list of failures");
+    let of_verdict: Vec<_> = failures.iter().filter(|f| f["verdict"] == verdict).collect();
+    assert!(!of_verdict.is_empty(), "{bug} has states that are {verdict}: {report}");
+    for failure in of_verdict.iter().step_by(of_verdict.len().div_ceil(4)) {
+        let token = failure["token"].as_str().expect("a token");
+        assert_eq!(replay(token, bug), verdict, "{failure}");
+    }
+    // Up to the first failure the sweep found nothing wrong.
+    let token = report["token"].as_str().expect("a token");
+    let bad = failures.iter().filter_map(|failure| failure["instruction"].as_u64());
+    let first = bad.min().expect("one at least");
+    for instruction in [0, first / 2, first.saturating_sub(1)] {
+        if instruction < first {
+            assert_eq!(replay(&format!("{token}@{instruction}"), bug), "ok", "{instruction}");
+        }
+    }
 }
 
 #[test]

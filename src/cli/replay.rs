@@ -18,6 +18,9 @@ pub(super) struct ReplayArgs {
     /// Stop the process there and wait until a debugger has been attached to it and has ended it
     #[arg(long)]
     gdb: bool,
+    /// Print one JSON object instead of the explanation
+    #[arg(long, conflicts_with = "gdb")]
+    json: bool,
     /// The bug that the sweep had
     #[cfg(feature = "seeded-bugs")]
     #[arg(long, value_name = "NAME")]
@@ -49,9 +52,29 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     let explanation = sweep::explain(&*procedure, &options, &point.path)?;
-    print(&args.token, &explanation)?;
+    if args.json {
+        outln!("{}", json(&args.token, &explanation))?;
+    } else {
+        print(&args.token, &explanation)?;
+    }
     let ok = explanation.finding.verdict == Verdict::Ok;
     Ok(if ok { Outcome::Passed } else { Outcome::Failed })
+}
+
+fn json(token: &str, explanation: &Explanation) -> serde_json::Value {
+    let Explanation { place, finding, .. } = explanation;
+    serde_json::json!({
+        "token": token,
+        "call": explanation.call,
+        "symbol": place.symbol,
+        "file": place.file,
+        "line": place.line,
+        "instruction": explanation.number,
+        "verdict": finding.verdict.to_string(),
+        "job": finding.job,
+        "byte": finding.byte,
+        "message": finding.to_string(),
+    })
 }
 
 fn print(token: &str, explanation: &Explanation) -> Result<()> {

@@ -2,10 +2,11 @@
 //! to the lanes. What survives a crash is in the segment; the fields here are the owner's own copies,
 //! which it trusts over the segment's. How it comes and goes is in `standby` and `lifecycle`.
 
-use shmem::seeded::{Bug, seeded};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use shmem::seeded::{Bug, seeded};
 use shmem::{Lease, Previous, Segment};
 
 use crate::config::{Acknowledge, Config};
@@ -323,6 +324,10 @@ impl Manager {
         let position = self.tail;
         if seeded(Bug::TailBeforeSlot) {
             commit(&self.region.header().tail, position + 1);
+        }
+        if seeded(Bug::StalePointer) {
+            let address = std::ptr::from_ref(&position) as u64;
+            self.region.header()._pad0.store(address, Relaxed);
         }
         job.store(self.region.slot(position), plan);
         self.tail += 1;

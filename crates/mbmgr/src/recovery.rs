@@ -78,6 +78,11 @@ pub(crate) fn finish_run(
     if step == 0 {
         return Ok(false);
     }
+    if seeded(Bug::StalePointer) {
+        let stale = region.header()._pad0.load(Relaxed) as *mut u64;
+        // SAFETY: none, that is the bug: nothing of this process needs to be there.
+        unsafe { stale.write(0) };
+    }
     let run = Flight::load(record, step)?;
     for index in 0..run.lanes {
         let (slot, base) = journal::load_lane(record, index);

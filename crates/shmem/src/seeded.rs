@@ -45,11 +45,13 @@ pub enum Bug {
     RedoCounterFromBase,
     /// A slot that is used again keeps the progress of the job before.
     ProgressNotReset,
+    /// The owner leaves an address on its stack in the segment, and recovery stores there.
+    StalePointer,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 18] = [
+    pub const ALL: [Bug; 19] = [
         Bug::LogAfterCommit,
         Bug::LogSlotParity,
         Bug::FenceRemoved,
@@ -68,6 +70,7 @@ impl Bug {
         Bug::HashRunAgain,
         Bug::RedoCounterFromBase,
         Bug::ProgressNotReset,
+        Bug::StalePointer,
     ];
 
     /// Its name on the command line.
@@ -92,6 +95,7 @@ impl Bug {
             Bug::HashRunAgain => "hash-run-again",
             Bug::RedoCounterFromBase => "redo-counter-from-base",
             Bug::ProgressNotReset => "progress-not-reset",
+            Bug::StalePointer => "stale-pointer",
         }
     }
 }
