@@ -313,10 +313,19 @@ fn the_table_of_ciphers_has_every_name_that_a_run_takes() {
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
     let all: Vec<_> = mbmgr::Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
     assert_eq!(names, all);
+    for (name, judge) in [
+        ("aes-128-gcm", "OpenSSL"),
+        ("aes-128-xcbc", "OpenSSL's AES, composed"),
+        ("zuc-eea3", "its definition"),
+    ] {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap();
+        assert_eq!(row["judge"], judge, "{row}");
+    }
     assert!(out.contains("KASUMI"), "what only the reference has is not hidden: {out}");
     let (code, out, _) = common::run(common::program!("takeover"), &["ciphers"]);
     assert_eq!(code, 0);
     assert!(all.iter().all(|name| out.contains(name)) && out.contains("SNOW3G"), "{out}");
+    assert!(out.contains("judge") && out.contains("OpenSSL's AES, composed"), "{out}");
 }
 
 /// The kill times of a campaign are reproducible.

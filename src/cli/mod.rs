@@ -42,7 +42,7 @@ enum Command {
     Sweep(Box<sweep::SweepArgs>),
     /// Measure throughput beside the reference library, instructions of a job, standbys, sweeps
     Bench(bench::BenchArgs),
-    /// List every cipher: kernels, journal, vectors, sweep states, and what the reference has
+    /// List every cipher: kernels, journal, vectors, judge, sweep states, and what the reference has
     Ciphers(ciphers::CiphersArgs),
     /// Run one crash point of a sweep again and explain it
     Replay(replay::ReplayArgs),
