@@ -1,6 +1,7 @@
 //! The arrow of the design, checked on the manifests and sources: takeover and tests → fixtures →
-//! mbmgr → shmem → the system. Reads the checkout, so it is skipped where an archive runs without one.
+//! mbmgr → shmem → the system; and that what judges shares no crypto with what is judged. Reads the checkout, so it is skipped where an archive runs without one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,43 @@ const ARROWS: [(&str, &[&str]); 5] = [
 
 /// Crates that are a way to the system; nothing above shmem but the suite names one.
 const SYSTEM: [&str; 4] = ["libc", "nix", "memmap2", "rustix"];
+
+/// Crates that compute what `mbmgr` promises, or are made for those that do.
+const CRYPTO: [&str; 30] = [
+    "aead",
+    "aes",
+    "aes-gcm",
+    "cbc",
+    "ccm",
+    "cfb-mode",
+    "chacha20",
+    "chacha20poly1305",
+    "cipher",
+    "cmac",
+    "crc32fast",
+    "ctr",
+    "des",
+    "digest",
+    "ecb",
+    "ghash",
+    "hmac",
+    "keccak",
+    "md-5",
+    "poly1305",
+    "polyval",
+    "sha1",
+    "sha2",
+    "sha3",
+    "shake",
+    "sm3",
+    "sm4",
+    "universal-hash",
+    "xts-mode",
+    "zuc",
+];
+
+/// All else that `mbmgr` may name.
+const NO_CRYPTO: [&str; 6] = ["shmem", "subtle", "thiserror", "tracing", "zerocopy", "zeroize"];
 
 fn root() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -49,6 +87,69 @@ fn manager_names_no_way_to_the_system() {
     let found = dependencies(&root.join("crates/mbmgr/Cargo.toml"));
     for way in SYSTEM {
         assert!(!found.iter().any(|name| name == way), "mbmgr must not use {way}: shmem does");
+    }
+}
+
+/// Each package of a lock file and the names that it depends on, all of its versions together.
+fn locked(text: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut packages: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in text.split("[[package]]").skip(1) {
+        let name = package.split('"').nth(1).expect("a package has a name");
+        let list = package.split_once("dependencies = [").map_or("", |(_, list)| list);
+        let list = list.split(']').next().unwrap_or_default();
+        // A name, or a name and a version where the file has several.
+        let names = list.split('"').skip(1).step_by(2).filter_map(|name| name.split(' ').next());
+        packages.entry(name).or_default().extend(names);
+    }
+    packages
+}
+
+/// What `root` depends on, directly or not, but not through an arrow of `cut`.
+fn closure<'a>(
+    packages: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    root: &'a str,
+    cut: &[(&str, &str)],
+) -> BTreeSet<&'a str> {
+    let (mut found, mut left) = (BTreeSet::new(), vec![root]);
+    while let Some(name) = left.pop() {
+        if found.insert(name) {
+            let next = packages[name].iter().filter(|next| !cut.contains(&(name, next)));
+            left.extend(next.copied());
+        }
+    }
+    found
+}
+
+/// The crates of crypto that both `mbmgr` and what judges it are built on, by this lock file.
+fn shared_crypto(text: &str) -> Vec<&str> {
+    let packages = locked(text);
+    let cut = [
+        ("fixtures", "mbmgr"),
+        ("fixtures", "shmem"),
+        // `addr2line`, which names the lines of source in reports, unpacks debug sections with it.
+        ("flate2", "crc32fast"),
+    ];
+    let judge = closure(&packages, "fixtures", &cut);
+    let judged = closure(&packages, "mbmgr", &[]);
+    judge.intersection(&judged).copied().filter(|name| CRYPTO.contains(name)).collect()
+}
+
+#[test]
+fn the_oracle_shares_no_crypto_with_the_manager() {
+    let Some(root) = root() else { return };
+    for name in dependencies(&root.join("crates/mbmgr/Cargo.toml")) {
+        let is_known = CRYPTO.contains(&name.as_str()) || NO_CRYPTO.contains(&name.as_str());
+        assert!(is_known, "say in CRYPTO or NO_CRYPTO which of them {name} belongs to");
+    }
+    let text = fs::read_to_string(root.join("Cargo.lock")).unwrap();
+    assert_eq!(shared_crypto(&text), Vec::<&str>::new(), "a crate would judge itself");
+    // The test sees what it looks for: each of these as a dependency of fixtures.
+    for name in ["sha2", "crc32fast", "aes"] {
+        let (before, after) = text.split_once("name = \"fixtures\"").unwrap();
+        let list = format!("dependencies = [\n \"{name}\",");
+        let after = after.replacen("dependencies = [", &list, 1);
+        let with_it = format!("{before}name = \"fixtures\"{after}");
+        assert!(shared_crypto(&with_it).contains(&name), "{name} is not seen");
     }
 }
 
