@@ -130,8 +130,9 @@ fn the_secondary_cleans_up_after_a_primary_that_was_killed() {
     // The secondary goes on by itself: wait for its last line.
     let begin = std::time::Instant::now();
     let said = loop {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        // In this order: what is read after its end is all that it said.
         let gone = fixtures::leftovers::processes(&names(&stdout)[0]).unwrap().is_empty();
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
         if gone && said.contains("SECONDARY") || begin.elapsed().as_secs() > 20 {
             break said;
         }
