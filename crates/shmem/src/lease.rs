@@ -108,6 +108,17 @@ enum Attempt {
 }
 
 impl Candidate {
+    /// Does ahead of time what the first candidate of a process needs of the kernel. Of a process that
+    /// has one thread, at the start of `main`, it takes a microsecond; later the kernel waits for a grace
+    /// period, some 10 to 25 ms.
+    ///
+    /// # Errors
+    /// As [`Candidate::new`], of `membarrier(2)`.
+    pub fn prepare_process() -> Result<()> {
+        sys::let_others_await_us()
+            .map_err(|e| Error::system("membarrier (needed to own: allow this call)", e))
+    }
+
     /// Starts the lease thread for the lease words at `at`.
     ///
     /// # Errors
@@ -115,8 +126,7 @@ impl Candidate {
     /// system calls): without it nobody could take over from this process for sure.
     pub fn new(segment: &Arc<Segment>, at: Offset) -> Result<Candidate> {
         let words = NonNull::from(segment.shared::<LeaseWords>(at)?);
-        sys::let_others_await_us()
-            .map_err(|e| Error::system("membarrier (needed to own: allow this call)", e))?;
+        Candidate::prepare_process()?;
         let thread = LeaseThread::start(segment, at)?;
         let (segment, me) = (Arc::clone(segment), Owner::current());
         Ok(Candidate(Position { thread, words, segment, at, me }))
