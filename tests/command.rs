@@ -167,6 +167,11 @@ fn a_given_key_and_iv_are_used() {
 #[case(&["--iv", "0011"], &["2 bytes", "16 bytes"])]
 #[case(&["--iv", "00112233445566778899aabb"], &["12 bytes", "16 bytes"])]
 #[case(&["--cipher", "aes-128-ctr", "--iv", "00"], &["1 bytes", "16 or 12"])]
+#[case(
+    &["--cipher", "aes-128-xts", "--key", "1111111111111111111111111111111111111111111111111111111111111111"],
+    &["aes-128-xts", "two keys", "equal"]
+)]
+#[case(&["--cipher", "aes-256-xts", "--size", "16777217", "--jobs", "1"], &["16777217", "16777216"])]
 #[case(&["--cipher", "sha256", "--key", "00"], &["sha256", "no key"])]
 #[case(&["--cipher", "sha256", "--iv", "00"], &["sha256", "no IV"])]
 #[case(&["--cipher", "sha512", "--direction", "decrypt"], &["sha512", "use encrypt"])]

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -190,6 +191,34 @@ fn sweep_without_ptrace_says_what_to_allow() {
 
 /// Nothing here asks for huge pages. What is asked of the kernel beyond a mapping is advice: pages at
 /// once, and not in core dumps. Where it is refused, pages come when they are touched.
+/// Where the library is that judges, there is one that is none.
+#[test]
+fn absent_openssl_is_an_error_before_anything_is_forked() {
+    let folder = std::env::temp_dir().join(format!("takeover-no-openssl-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("libcrypto.so.3"), "").unwrap();
+    let output = folder.join("output").into_os_string().into_string().unwrap();
+    let program = program!("takeover").into_os_string().into_string().unwrap();
+    for args in [
+        &["run", "--cipher", "aes-128-gcm", "--direction", "decrypt"][..],
+        &["run", "--size", "1048576", "--input", &program, "--output", &output],
+        &["sweep", "--jobs", "1"],
+        &["kills", "--runs", "1"],
+        &["soak", "--seconds", "1"],
+    ] {
+        let mut command = Command::new(&program);
+        let found = command.args(args).env("LD_LIBRARY_PATH", &folder).output().unwrap();
+        let error = String::from_utf8_lossy(&found.stderr);
+        assert_eq!(found.status.code(), Some(1), "{args:?}: {error}");
+        for wanted in ["libcrypto.so.3", "libssl3", "openssl-libs"] {
+            assert!(error.contains(wanted), "{args:?}: no `{wanted}` in: {error}");
+        }
+        assert!(!error.contains("panicked"), "{args:?}: {error}");
+        assert!(!Path::new(&output).exists(), "{args:?}: a file was begun");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn advice_that_the_system_does_not_know_is_done_without() {
     for advice in [libc::MADV_POPULATE_WRITE, libc::MADV_HUGEPAGE, libc::MADV_DONTDUMP] {
