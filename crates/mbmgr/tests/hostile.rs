@@ -22,7 +22,7 @@ mod watched;
 use watched::run;
 
 /// Damaged segments of each kind in the default profile.
-const DEFAULT_CASES: u64 = 20_000;
+const DEFAULT_CASES: u64 = 10_000;
 /// And in the exhaustive one.
 const EXHAUSTIVE_CASES: u64 = 10_000_000;
 

@@ -5,7 +5,7 @@
 //! The model also makes mistakes on purpose, one at a time, and each must be found: that shows that the
 //! properties have teeth.
 
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// Processes that may come to own the manager.
 const PROCESSES: usize = 2;
@@ -444,7 +444,8 @@ fn each_mistake_is_found() {
         (Mistake::ReturnWithoutCommit, "returned are finished, and given once unmarked"),
     ];
     for (mistake, property) in broken_by {
-        let checker = Protocol(mistake).checker().threads(2).spawn_bfs().join();
+        let found = HasDiscoveries::AnyOf([property].into());
+        let checker = Protocol(mistake).checker().threads(2).finish_when(found).spawn_bfs().join();
         assert!(checker.discovery(property).is_some(), "{mistake:?} goes unnoticed");
     }
 }
