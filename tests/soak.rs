@@ -9,7 +9,7 @@ use serial_test::file_serial;
 #[file_serial(every_core)]
 fn short_soak_loses_nothing() {
     let output = Command::new(env!("CARGO_BIN_EXE_takeover"))
-        .args(["soak", "--seconds", "3", "--seed", "7", "--longest-reign", "4000", "--json"])
+        .args(["soak", "--seconds", "2", "--seed", "7", "--longest-reign", "4000", "--json"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

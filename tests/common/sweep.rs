@@ -18,7 +18,7 @@ pub(crate) fn sweep_sample(cipher: &str, lanes: u64, jobs: Jobs, sample: u64, mo
     assert_eq!(report["depth"], 2, "{report}");
 }
 
-fn sweep_some(args: &[&str]) -> Value {
+pub(crate) fn sweep_some(args: &[&str]) -> Value {
     let args: Vec<&str> = ["sweep", "--json"].iter().chain(args).copied().collect();
     let (code, out, err) = super::common::run(super::common::program!("takeover"), &args);
     let report: Value = serde_json::from_str(&out)
