@@ -1,6 +1,8 @@
 //! The command from the outside: its three real processes, its JSON, its exit codes, what it says
 //! to bad options, and that it leaves nothing behind, also when it is interrupted or killed.
 
+#[path = "common/answer.rs"]
+mod answer;
 mod common;
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -33,7 +35,7 @@ fn json(args: &[&str]) -> serde_json::Value {
     all.extend(args);
     let (code, stdout, stderr) = labelled(&all);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
-    serde_json::from_str(&stdout).unwrap()
+    answer::result_of("run", &stdout)
 }
 
 #[test]
@@ -226,7 +228,7 @@ fn help_names_every_option_with_its_default() {
 fn random_kills_pass_and_are_counted() {
     let (code, stdout, stderr) = takeover(&["kills", "--runs", "40", "--seed", "3", "--json"]);
     assert_eq!(code, 0, "{stdout}{stderr}");
-    let totals: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let totals = answer::result_of("kills", &stdout);
     assert_eq!((&totals["runs"], &totals["failed"]), (&40.into(), &0.into()));
     for args in [["--runs", "0"], ["--at-once", "0"]] {
         assert_eq!(takeover(&["kills", args[0], args[1]]).0, 2);
@@ -313,7 +315,7 @@ fn matrix(cipher: &str) -> Vec<Scenario> {
 fn the_table_of_ciphers_has_every_name_that_a_run_takes() {
     let (code, out, err) = common::run(common::program!("takeover"), &["ciphers", "--json"]);
     assert_eq!(code, 0, "{err}");
-    let table: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let table = answer::result_of("ciphers", &out);
     let rows = table["ciphers"].as_array().unwrap();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
     let all: Vec<_> = mbmgr::Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
@@ -399,6 +401,74 @@ fn roles_die_with_a_supervisor_that_is_killed() {
     leftovers::check(&label).unwrap();
 }
 
+/// docs/json.md: one object, the same around every result, also where there is none.
+#[test]
+fn every_command_answers_in_the_same_envelope() {
+    let answer = |command: &str, args: &[&str], code: i32| {
+        let all: Vec<&str> =
+            command.split(' ').chain(args.iter().copied()).chain(["--json"]).collect();
+        let (ended, out, err) = takeover(&all);
+        assert_eq!(ended, code, "{all:?}: {out}{err}");
+        assert_eq!(out.lines().count(), 1, "{all:?}: {out}");
+        let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(answer["command"], command, "{answer}");
+        answer
+    };
+    let small = ["--jobs", "1", "--lanes", "2", "--size", "16"];
+    let run = answer("run", &small, 0);
+    assert_eq!(run["outcome"], "passed", "{run}");
+    assert_eq!(run["result"]["result"], "PASSED", "{run}");
+    let sweep = answer("sweep", &[&small[..], &["--real", "0"]].concat(), 0);
+    let token = sweep["result"]["sweeps"][0]["token"].as_str().unwrap();
+    let point = answer("replay", &[&format!("{token}@0")], 0);
+    assert_eq!(point["result"]["verdict"], "ok", "{point}");
+    assert!(answer("kills", &["--runs", "2"], 0)["result"]["runs"] == 2);
+    assert!(answer("ciphers", &[], 0)["result"]["ciphers"].is_array());
+    assert!(answer("inspect", &[], 0)["result"]["segments"].is_array());
+    let counted = answer("bench instructions", &["--size", "64"], 0);
+    assert!(counted["result"]["per_job"].is_number(), "{counted}");
+
+    for (args, code, outcome) in [
+        (&["sweep", "--jobs", "0"][..], 2, "usage"),
+        (&["sweep", "--no-such-option"], 2, "usage"),
+        (&["run", "--size", "17"], 2, "usage"),
+        (&["inspect", "takeover-there-is-none"], 1, "error"),
+    ] {
+        let (command, more) = args.split_first().unwrap();
+        let answer = answer(command, more, code);
+        assert_eq!(answer["outcome"], outcome, "{answer}");
+        assert!(answer["error"].as_str().is_some_and(|text| text.len() > 10), "{answer}");
+        assert!(answer.get("result").is_none(), "{answer}");
+    }
+}
+
+/// What may be a key, or most of one, stands in no output.
+#[test]
+fn a_key_is_not_repeated_by_an_error() {
+    let secret = "00112233445566778899aabbccddee";
+    let good = json(&["--key", &format!("{secret}ff"), "--crash", "after-submit:3"]);
+    let token = good["token"].as_str().unwrap();
+    assert!(token.contains(".keyhidden."), "{token}");
+    let with = |key: &str| token.replacen("keyhidden", &format!("key{key}"), 1);
+    for args in [
+        vec!["run".to_owned(), "--key".to_owned(), format!("{secret}zz")],
+        vec!["run".to_owned(), "--key".to_owned(), format!("{secret}f")],
+        vec!["run".to_owned(), "--key".to_owned(), secret.to_owned()],
+        vec!["run".to_owned(), "--token".to_owned(), with(&format!("{secret}zz"))],
+        vec!["run".to_owned(), "--token".to_owned(), with(secret)],
+        vec!["run".to_owned(), "--token".to_owned(), with(&format!("{secret}ff")) + ".more"],
+        vec!["run".to_owned(), "--token".to_owned(), token.to_owned()],
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, out, err) = takeover(&args);
+        assert_eq!(code, 2, "{args:?}: {out}{err}");
+        assert!(!out.contains(secret) && !err.contains(secret), "{args:?}: {out}{err}");
+    }
+    // The token that was shown runs again with the key beside it.
+    let again = json(&["--token", token, "--key", &format!("{secret}ff")]);
+    assert_eq!(again["token"], token);
+}
+
 /// A count of 0 would do nothing, and call that a success.
 #[test]
 fn counts_of_nothing_are_refused() {
@@ -409,6 +479,9 @@ fn counts_of_nothing_are_refused() {
         &["kills", "--runs", "0"],
         &["soak", "--seconds", "0"],
         &["latency", "--runs", "0"],
+        &["latency", "--big-runs", "0"],
+        &["sweep", "--jobs", "0"],
+        &["run", "--jobs", "0"],
     ] {
         let (code, out, err) = common::run(common::program!("takeover"), args);
         assert_eq!(code, 2, "{args:?}: {out}{err}");

@@ -3,6 +3,8 @@
 //! these that it passed: `cargo nextest run --release --profile exhaustive --features exhaustive`.
 //! nextest's partitions spread it over machines.
 
+#[path = "common/answer.rs"]
+mod answer;
 mod common;
 #[expect(dead_code, reason = "shared by two test programs")]
 #[path = "common/sweep.rs"]

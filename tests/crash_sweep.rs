@@ -3,6 +3,8 @@
 //! recovered and judged. `crash_matrix.rs` has the full matrix. Each case is one run of `takeover sweep`,
 //! whose process has nothing but the sweep in it.
 
+#[path = "common/answer.rs"]
+mod answer;
 mod common;
 #[expect(dead_code, reason = "shared by two test programs")]
 #[path = "common/sweep.rs"]

@@ -2,6 +2,8 @@
 //! verdict that it deserves and at the lines that it belongs to. Needs the feature `seeded-bugs`:
 //! `cargo nextest run --features seeded-bugs --test seeded_bugs`.
 
+#[path = "common/answer.rs"]
+mod answer;
 mod common;
 
 use rstest::rstest;
@@ -12,9 +14,8 @@ fn sweep(args: &str) -> (i32, Value) {
     let args: Vec<&str> =
         ["sweep", "--json", "--real", "2"].into_iter().chain(args.split_whitespace()).collect();
     let (code, out, err) = common::run(common::program!("takeover"), &args);
-    let report = serde_json::from_str(&out)
-        .unwrap_or_else(|error| panic!("{args:?}: {error}; exit code {code}\n{out}\n{err}"));
-    (code, report)
+    assert!(!out.is_empty(), "{args:?}: exit code {code}\n{err}");
+    (code, answer::result_of("sweep", &out)["sweeps"][0].take())
 }
 
 /// Jobs of different lengths, more than there are lanes: runs end at different places.
@@ -100,8 +101,8 @@ fn the_sweep_finds(
 fn replay(token: &str, bug: &str) -> String {
     let args = ["replay", "--json", token, "--bug", bug];
     let (code, out, err) = common::run(common::program!("takeover"), &args);
-    let explained: Value = serde_json::from_str(&out)
-        .unwrap_or_else(|error| panic!("{token}: {error}; exit code {code}\n{out}\n{err}"));
+    assert!(!out.is_empty(), "{token}: exit code {code}\n{err}");
+    let explained = answer::result_of("replay", &out);
     let verdict = explained["verdict"].as_str().expect("a verdict").to_owned();
     assert_eq!(code, i32::from(verdict != "ok"), "{token}: {explained}");
     verdict
@@ -127,6 +128,11 @@ fn a_replay_agrees_with_its_sweep(
         let token = failure["token"].as_str().expect("a token");
         assert_eq!(replay(token, bug), verdict, "{failure}");
     }
+    // The command that a report gives runs as it is pasted.
+    let command = of_verdict[0]["replay"].as_str().expect("a command");
+    let pasted = std::process::Command::new("sh").args(["-c", command]).output().expect("a shell");
+    let said = String::from_utf8_lossy(&pasted.stdout);
+    assert!(said.contains(&format!("verdict      {verdict}")), "{command}: {said}");
     // Up to the first failure the sweep found nothing wrong.
     let token = report["token"].as_str().expect("a token");
     let bad = failures.iter().filter_map(|failure| failure["instruction"].as_u64());

@@ -1,6 +1,8 @@
 //! A short soak through the command: owners die, hang and hand over, and no job is lost.
 
-use std::process::Command;
+#[path = "common/answer.rs"]
+mod answer;
+mod common;
 
 use serial_test::file_serial;
 
@@ -8,13 +10,10 @@ use serial_test::file_serial;
 #[test]
 #[file_serial(every_core)]
 fn short_soak_loses_nothing() {
-    let output = Command::new(env!("CARGO_BIN_EXE_takeover"))
-        .args(["soak", "--seconds", "2", "--seed", "7", "--longest-reign", "4000", "--json"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let totals: serde_json::Value = serde_json::from_slice(&output.stdout).expect(&said);
-    assert!(output.status.success(), "{totals:#}\n{said}");
+    let args = ["soak", "--seconds", "2", "--seed", "7", "--longest-reign", "4000", "--json"];
+    let (code, out, said) = common::run(common::program!("takeover"), &args);
+    let totals = answer::result_of("soak", &out);
+    assert_eq!(code, 0, "{totals:#}\n{said}");
     let count = |name: &str| totals[name].as_u64().unwrap();
     for none in ["lost", "wrong", "duplicated", "errors"] {
         assert_eq!(count(none), 0, "{none}: {totals:#}");
@@ -32,7 +31,6 @@ fn short_soak_loses_nothing() {
 
 #[test]
 fn soak_of_no_time_is_refused() {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_takeover")).args(["soak", "--seconds", "0"]).output();
-    assert_eq!(output.unwrap().status.code(), Some(2));
+    let (code, _, err) = common::run(common::program!("takeover"), &["soak", "--seconds", "0"]);
+    assert_eq!(code, 2, "{err}");
 }

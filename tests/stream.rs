@@ -1,6 +1,8 @@
 //! A file through `takeover run --input`, with the primary killed on the way: the output must be
 //! what `openssl enc` gives for the file, and a decrypted file must be the original.
 
+#[path = "common/answer.rs"]
+mod answer;
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ fn through(input: &Path, output: &Path, cipher: &str, more: &[&str]) -> serde_js
     let (code, stdout, stderr) = takeover(&args);
     assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
     leftovers::check(&label).unwrap();
-    serde_json::from_str(&stdout).unwrap()
+    answer::result_of("run", &stdout)
 }
 
 /// What `openssl enc` gives for a file.
@@ -251,7 +253,7 @@ fn options_that_do_not_fit_a_file_are_refused() {
     for (more, says) in [
         (&["--size", "16-32"][..], "one size"),
         (&["--size", "100"], "96 or 112"),
-        (&["--jobs", "0"], "--jobs 1"),
+        (&["--jobs", "0"], "at least 1"),
         (&["--partial-flush", "2"], "leave it out"),
         (&["--crash", "after-flush:2"], "after-submit:N"),
         (&["--crash", "after-submit:5"], "4 records"),

@@ -27,7 +27,7 @@ pub(super) struct JobArgs {
     #[arg(long, default_value_t = 256)]
     pub(super) ring: u32,
     /// Number of jobs
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 15, value_parser = at_least_one::<u64>)]
     pub(super) jobs: u64,
     /// Bytes of a job, or a range from which lengths are drawn (16-4096)
     #[arg(long, value_name = "BYTES", default_value = "272", value_parser = parse::<Sizes>)]

@@ -12,9 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mbmgr::Algorithm;
 use shmem::Placement;
 
-use super::Outcome;
 use super::args::parse;
 use super::output::outln;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -76,7 +76,7 @@ struct ThroughputArgs {
 pub(super) fn run(args: &BenchArgs) -> Result<Outcome> {
     match &args.what {
         What::Throughput(args) => throughput(args),
-        What::Latency(args) => super::latency::run(args),
+        What::Latency(args) => super::latency::run("bench latency", args),
         What::Instructions(args) => super::instructions::run(args),
         What::Sweep(args) => sweep(args),
     }
@@ -125,7 +125,7 @@ fn sweep(args: &SweepArgs) -> Result<Outcome> {
         });
     }
     if args.json {
-        outln!("{}", serde_json::json!({ "rows": rows }))?;
+        json::result("bench sweep", true, serde_json::json!({ "rows": rows }))?;
         return Ok(Outcome::Passed);
     }
     for row in rows {
@@ -179,7 +179,7 @@ fn throughput(args: &ThroughputArgs) -> Result<Outcome> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.json {
-        outln!("{}", serde_json::to_string(&report)?)?;
+        json::result("bench throughput", true, &report)?;
     } else {
         outln!("{report}")?;
     }

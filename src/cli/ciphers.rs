@@ -9,8 +9,8 @@ use fixtures::ciphers::{self, Entry, MISSING};
 use mbmgr::{Algorithm, Backend};
 use serde_json::json;
 
-use super::Outcome;
 use super::output::outln;
+use super::{Outcome, json as answer};
 
 #[derive(Debug, Args)]
 pub(super) struct CiphersArgs {
@@ -33,7 +33,8 @@ pub(super) fn run(args: &CiphersArgs) -> Result<Outcome> {
     if args.json {
         let missing: Vec<_> =
             MISSING.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect();
-        outln!("{}", json!({ "ciphers": entries, "only_in_the_reference": missing }))?;
+        let table = json!({ "ciphers": entries, "only_in_the_reference": missing });
+        answer::result("ciphers", true, table)?;
     } else {
         print(&entries, args.measure)?;
     }

@@ -8,8 +8,8 @@ use clap::Args;
 use fixtures::{inspect, watch};
 use shmem::SegmentName;
 
-use super::Outcome;
 use super::output::{outln, print};
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -25,17 +25,28 @@ pub(super) struct InspectArgs {
     #[arg(long, value_name = "MS", default_value_t = 500, requires = "watch",
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     interval: u64,
+    /// Print one JSON object instead of text
+    #[arg(long, conflicts_with = "watch")]
+    json: bool,
 }
 
 pub(super) fn run(args: &InspectArgs) -> Result<Outcome> {
     let Some(name) = &args.name else {
-        for name in SegmentName::list()? {
+        let names: Vec<String> =
+            SegmentName::list()?.iter().map(std::string::ToString::to_string).collect();
+        if args.json {
+            json::result("inspect", true, serde_json::json!({ "segments": names }))?;
+            return Ok(Outcome::Passed);
+        }
+        for name in names {
             outln!("{name}")?;
         }
         return Ok(Outcome::Passed);
     };
     if args.watch {
         follow(name, Duration::from_millis(args.interval))?;
+    } else if args.json {
+        json::result("inspect", true, inspect::json(&inspect::open(name)?)?)?;
     } else {
         let segment = inspect::open(name)?;
         print(format_args!("{}", inspect::segment(&segment)?))?;

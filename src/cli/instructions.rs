@@ -9,9 +9,9 @@ use fixtures::chained::{Hash, Suite};
 use fixtures::sweep::Symbols;
 use mbmgr::{Backend, Direction, Order};
 
-use super::Outcome;
 use super::args::parse;
 use super::output::outln;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct InstructionsArgs {
@@ -82,7 +82,8 @@ pub(super) fn run(args: &InstructionsArgs) -> Result<Outcome> {
             })
             .collect();
         let (jobs, total) = (found.jobs, found.per_job());
-        outln!("{}", serde_json::json!({ "jobs": jobs, "per_job": total, "lines": lines }))?;
+        let result = serde_json::json!({ "jobs": jobs, "per_job": total, "lines": lines });
+        json::result("bench instructions", true, result)?;
         return Ok(Outcome::Passed);
     }
     outln!("{:.1} instructions a job, from its submission to its return", found.per_job())?;

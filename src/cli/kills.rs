@@ -5,8 +5,9 @@ use clap::Args;
 use fixtures::cleanup;
 use fixtures::kills::{self, Campaign};
 
-use super::Outcome;
-use super::run::{launch, print};
+use super::output::outln;
+use super::run::launch;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct KillsArgs {
@@ -29,9 +30,6 @@ pub(super) fn run(args: &KillsArgs) -> Result<Outcome> {
         let message = format!("{} at once is not possible: use 1 to 64", args.at_once);
         return Ok(Outcome::Usage(message));
     }
-    if args.runs == 0 {
-        return Ok(Outcome::Usage("0 runs show nothing: use at least 1".to_owned()));
-    }
     cleanup::on_interrupt()?;
     let campaign = Campaign { runs: args.runs, at_once: args.at_once, seed: args.seed };
     let totals = kills::run(&campaign, &launch("kills")?, |done, failed| {
@@ -39,6 +37,10 @@ pub(super) fn run(args: &KillsArgs) -> Result<Outcome> {
             eprintln!("{done} of {} runs, {failed} failed", args.runs);
         }
     })?;
-    print(&totals, args.json)?;
+    if args.json {
+        json::result("kills", totals.failed == 0, &totals)?;
+    } else {
+        outln!("{totals}")?;
+    }
     Ok(if totals.failed == 0 { Outcome::Passed } else { Outcome::Failed })
 }

@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use fixtures::latency::{self, Plan};
 
-use super::Outcome;
 use super::output::outln;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct LatencyArgs {
@@ -13,7 +13,7 @@ pub(super) struct LatencyArgs {
     #[arg(long, default_value_t = 300, value_parser = super::args::at_least_one::<usize>)]
     runs: usize,
     /// Deaths of an owner with much memory to measure
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = super::args::at_least_one::<usize>)]
     big_runs: usize,
     /// MiB that such an owner has touched
     #[arg(long, default_value_t = 1024)]
@@ -23,14 +23,11 @@ pub(super) struct LatencyArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &LatencyArgs) -> Result<Outcome> {
-    if args.runs == 0 {
-        return Ok(Outcome::Usage("0 runs show nothing: use at least 1".to_owned()));
-    }
+pub(super) fn run(command: &str, args: &LatencyArgs) -> Result<Outcome> {
     let plan = Plan { runs: args.runs, big_runs: args.big_runs, big_mib: args.mib };
     let rows = latency::measure(&plan)?;
     if args.json {
-        outln!("{}", serde_json::to_string_pretty(&rows)?)?;
+        json::result(command, true, serde_json::json!({ "rows": rows }))?;
     } else {
         outln!("{:<34} {:>6} {:>10} {:>10}", "from SIGKILL to", "runs", "p50 us", "p99 us")?;
         for row in &rows {

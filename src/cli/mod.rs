@@ -5,6 +5,7 @@ mod bench;
 mod ciphers;
 mod inspect;
 mod instructions;
+mod json;
 mod kills;
 mod latency;
 mod output;
@@ -68,7 +69,21 @@ enum Outcome {
 
 /// Parses the command line, runs it, and turns the outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let asked = json::command_of(std::env::args_os());
+    let trouble = |outcome: &str, message: &str| {
+        if let Some(command) = &asked {
+            // Errors: nobody reads the output, and standard error has the message too.
+            let _ = json::trouble(command, outcome, message);
+        }
+    };
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() {
+            let text = error.to_string();
+            let message = text.split("\n\n").next().unwrap_or_default();
+            trouble("usage", message.trim_start_matches("error: "));
+        }
+        error.exit()
+    });
     let command = cli.command.unwrap_or_else(|| Command::Run(Box::new(cli.run)));
     let outcome = match command {
         Command::Run(args) => run::run(&args),
@@ -79,18 +94,20 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Soak(args) => soak::run(&args),
-        Command::Latency(args) => latency::run(&args),
+        Command::Latency(args) => latency::run("latency", &args),
         Command::Role(args) => role::run(&args),
     };
     match outcome {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Ok(Outcome::Usage(message)) => {
+            trouble("usage", &message);
             // clap prints it in its own style; its exit code for usage is 2.
             Cli::command().error(ErrorKind::ValueValidation, message).exit()
         }
         Err(error) if error.is::<output::ReaderGone>() => ExitCode::FAILURE,
         Err(error) => {
+            trouble("error", &format!("{error:#}"));
             eprintln!("takeover: {error:#}");
             ExitCode::FAILURE
         }

@@ -6,9 +6,9 @@ use fixtures::replay::Point;
 use fixtures::sweep::{self, Explanation, Options};
 use fixtures::verdict::Verdict;
 
-use super::Outcome;
 use super::output::outln;
 use super::sweep::procedure;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
@@ -52,16 +52,16 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Outcome> {
         return Ok(Outcome::Passed);
     }
     let explanation = sweep::explain(&*procedure, &options, &point.path)?;
+    let ok = explanation.finding.verdict == Verdict::Ok;
     if args.json {
-        outln!("{}", json(&args.token, &explanation))?;
+        json::result("replay", ok, explained(&args.token, &explanation))?;
     } else {
         print(&args.token, &explanation)?;
     }
-    let ok = explanation.finding.verdict == Verdict::Ok;
     Ok(if ok { Outcome::Passed } else { Outcome::Failed })
 }
 
-fn json(token: &str, explanation: &Explanation) -> serde_json::Value {
+fn explained(token: &str, explanation: &Explanation) -> serde_json::Value {
     let Explanation { place, finding, .. } = explanation;
     serde_json::json!({
         "token": token,

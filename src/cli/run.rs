@@ -1,22 +1,40 @@
 //! `takeover run`: one scenario, or a file, through a primary and a secondary.
 
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use fixtures::process::program;
 use fixtures::scenario::{CrashPoint, Scenario};
 use fixtures::stream::{self, Request};
 use fixtures::supervisor::{self, Launch};
 use fixtures::{cleanup, hex};
 use serde::Serialize;
 
-use super::Outcome;
 use super::args::{JobArgs, parse};
 use super::output::outln;
+use super::{Outcome, json};
 
 /// Bytes given in hexadecimal.
 #[derive(Clone, Debug)]
 struct Hex(Vec<u8>);
+
+/// Text that an error must not repeat: it is parsed after the command line.
+#[derive(Clone)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -31,8 +49,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "POINT", value_parser = parse::<CrashPoint>)]
     crash: Option<CrashPoint>,
     /// Key of every job; no report shows it [default: generated from the seed]
-    #[arg(long, value_name = "HEX", value_parser = parse_hex)]
-    key: Option<Hex>,
+    #[arg(long, value_name = "HEX")]
+    key: Option<Secret>,
     /// IV of every job [default: generated from the seed]
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
     iv: Option<Hex>,
@@ -44,9 +62,10 @@ pub(super) struct RunArgs {
     /// Where the records' outputs go, concatenated in order
     #[arg(long, value_name = "FILE", requires = "input")]
     output: Option<PathBuf>,
-    /// Run the scenario that TOKEN describes instead of one made of the options above
-    #[arg(long, value_name = "TOKEN", value_parser = parse::<Scenario>, conflicts_with = "input")]
-    token: Option<Scenario>,
+    /// Run the scenario that TOKEN describes instead of one made of the options above; with --key where
+    /// the token hides the one that was given
+    #[arg(long, value_name = "TOKEN", conflicts_with = "input")]
+    token: Option<Secret>,
     /// Goes into the names of the segments: takeover-LABEL-info-…, takeover-LABEL-data-…
     #[arg(long, default_value = "run", value_parser = parse_label)]
     label: String,
@@ -70,22 +89,27 @@ fn parse_label(text: &str) -> Result<String, String> {
 }
 
 impl RunArgs {
-    fn scenario(&self) -> Scenario {
-        if let Some(scenario) = &self.token {
-            return scenario.clone();
+    fn scenario(&self) -> Result<Scenario> {
+        let key = self.key.as_ref().map(|Secret(text)| hex::decode(text)).transpose();
+        let key = key.context("--key cannot be read")?;
+        if let Some(Secret(token)) = &self.token {
+            return match key {
+                Some(key) => Scenario::from_shown(token, &key),
+                None => token.parse(),
+            };
         }
         let crash = self.crash.unwrap_or(CrashPoint::None);
         let flush = self.partial_flush.unwrap_or(match crash {
             CrashPoint::AfterFlush(k) if self.input.is_none() => k,
             _ => 0,
         });
-        Scenario {
+        Ok(Scenario {
             partial_flush: flush,
-            key: self.key.clone().map(|Hex(bytes)| bytes),
+            key,
             iv: self.iv.clone().map(|Hex(bytes)| bytes),
             crash,
             ..self.jobs.scenario()
-        }
+        })
     }
 }
 
@@ -96,17 +120,20 @@ pub(super) fn launch(label: &str) -> Result<Launch> {
 }
 
 /// Prints a report either way.
-pub(super) fn print(report: &(impl Serialize + std::fmt::Display), json: bool) -> Result<()> {
-    if json {
-        outln!("{}", serde_json::to_string_pretty(report)?)?;
+fn print(report: &(impl Serialize + Display), passed: bool, as_json: bool) -> Result<Outcome> {
+    if as_json {
+        json::result("run", passed, report)?;
     } else {
         outln!("{report}")?;
     }
-    Ok(())
+    Ok(if passed { Outcome::Passed } else { Outcome::Failed })
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<Outcome> {
-    let mut scenario = args.scenario();
+    let mut scenario = match args.scenario() {
+        Ok(scenario) => scenario,
+        Err(error) => return Ok(Outcome::Usage(format!("{error:#}"))),
+    };
     if let (Some(input), Some(output)) = (&args.input, &args.output) {
         scenario.crash = CrashPoint::None;
         let request = Request::new(scenario, args.crash, input, output);
@@ -116,14 +143,16 @@ pub(super) fn run(args: &RunArgs) -> Result<Outcome> {
         };
         cleanup::on_interrupt()?;
         let report = stream::run(&request, &plan, &launch(&args.label)?)?;
-        print(&report, args.json)?;
-        return Ok(if report.passed() { Outcome::Passed } else { Outcome::Failed });
+        return print(&report, report.passed(), args.json);
     }
     if let Err(error) = scenario.validate() {
         return Ok(Outcome::Usage(format!("{error:#}")));
     }
     cleanup::on_interrupt()?;
-    let report = supervisor::run(&scenario, &launch(&args.label)?)?;
-    print(&report, args.json)?;
-    Ok(if report.passed() { Outcome::Passed } else { Outcome::Failed })
+    let mut report = supervisor::run(&scenario, &launch(&args.label)?)?;
+    // By the name that this program was called by.
+    if let Some(rest) = report.replay.strip_prefix("takeover ") {
+        report.replay = format!("{} {rest}", program());
+    }
+    print(&report, report.passed(), args.json)
 }

@@ -4,15 +4,16 @@ use anyhow::Result;
 use clap::Args;
 use fixtures::soak::{self, Plan, Totals};
 
-use super::Outcome;
 use super::output::outln;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct SoakArgs {
     /// How long to run
     #[arg(long, default_value_t = 60, value_parser = super::args::at_least_one::<u64>)]
     seconds: u64,
-    /// Jobs, events and times are drawn from this number; real time makes the rest
+    /// Jobs, events and times are drawn from this number; what the machine's own timing adds to that is
+    /// not the same twice
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Standbys that wait at the same time
@@ -40,7 +41,7 @@ pub(super) fn run(args: &SoakArgs) -> Result<Outcome> {
     let totals = soak::run(&plan, |so_far| eprint!("\r{}", line(so_far)))?;
     eprintln!();
     if args.json {
-        outln!("{}", serde_json::to_string_pretty(&totals)?)?;
+        json::result("soak", totals.passed(), &totals)?;
     } else {
         outln!("{}\n{totals:#?}", line(&totals))?;
     }

@@ -10,9 +10,9 @@ use fixtures::sweep::{self, Case, Options, Procedure, Report, Tick, Window};
 use indicatif::{ProgressBar, ProgressStyle};
 use mbmgr::Manager;
 
-use super::Outcome;
 use super::args::{JobArgs, at_least_one, parse};
 use super::output::outln;
+use super::{Outcome, json};
 
 #[derive(Debug, Args)]
 pub(super) struct SweepArgs {
@@ -114,12 +114,12 @@ pub(super) fn run(args: &SweepArgs) -> Result<Outcome> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let reports: Vec<&Report> = sweeps.iter().map(|(report, _)| report).collect();
-    match (args.json, reports.as_slice()) {
-        (true, [report]) => outln!("{}", serde_json::to_string(report)?)?,
-        (true, reports) => outln!("{}", serde_json::json!({ "sweeps": reports }))?,
-        (false, reports) => print(reports)?,
-    }
     let passed = reports.iter().all(|report| report.passed());
+    if args.json {
+        json::result("sweep", passed, serde_json::json!({ "sweeps": reports }))?;
+    } else {
+        print(&reports)?;
+    }
     Ok(if passed { Outcome::Passed } else { Outcome::Failed })
 }
 
@@ -223,13 +223,13 @@ fn details(report: &Report) -> Result<()> {
     }
     for (count, failure) in report.by_line().into_iter().take(20) {
         outln!(
-            "{count:6} × {}\n         at {}:{} ({}), call {}\n         takeover replay {}",
+            "{count:6} × {}\n         at {}:{} ({}), call {}\n         {}",
             failure.message,
             failure.file,
             failure.line,
             failure.symbol,
             failure.call,
-            failure.token
+            failure.replay
         )?;
     }
     Ok(())

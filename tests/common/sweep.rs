@@ -21,8 +21,8 @@ pub(crate) fn sweep_sample(cipher: &str, lanes: u64, jobs: Jobs, sample: u64, mo
 pub(crate) fn sweep_some(args: &[&str]) -> Value {
     let args: Vec<&str> = ["sweep", "--json"].iter().chain(args).copied().collect();
     let (code, out, err) = super::common::run(super::common::program!("takeover"), &args);
-    let report: Value = serde_json::from_str(&out)
-        .unwrap_or_else(|error| panic!("{args:?}: {error}; exit code {code}\n{out}\n{err}"));
+    assert!(!out.is_empty(), "{args:?}: exit code {code}\n{err}");
+    let report = super::answer::result_of("sweep", &out)["sweeps"][0].take();
     let number = |name: &str| report[name].as_u64().unwrap_or_else(|| panic!("no {name}: {out}"));
     assert_eq!(code, 0, "{args:?}: {out}\n{err}");
     assert_eq!(number("ok"), number("recovered"), "{args:?}: {out}");

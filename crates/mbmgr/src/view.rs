@@ -13,7 +13,7 @@ use shmem::{Owner, Segment};
 use crate::algorithm::{Algorithm, Direction};
 use crate::config::Config;
 use crate::error::Result;
-use crate::job::Job;
+use crate::job::{Failure, Job};
 use crate::journal::{self, Shape};
 use crate::kernel::MAX_LANES;
 use crate::layout::{
@@ -77,6 +77,8 @@ pub struct JobView {
     pub sequence: u64,
     /// `queued`, `done`, `failed`, or `damaged`.
     pub status: &'static str,
+    /// Why it failed, of one that did.
+    pub failure: Option<Failure>,
     /// What it asks for; `None` if that cannot be said.
     pub job: Option<Job>,
     /// Bytes complete.
@@ -171,7 +173,8 @@ fn job(region: &Region, sequence: u64) -> JobView {
     let job = Job::load(slot);
     let chained = job.is_some_and(|job| job.chained.is_some());
     let stage = chained.then(|| slot.stage.load(Relaxed));
-    JobView { sequence, status, job, progress: slot.progress.load(Relaxed), stage }
+    let failure = (status == "failed").then(|| Failure::from_id(slot.failure.load(Relaxed)));
+    JobView { sequence, status, failure, job, progress: slot.progress.load(Relaxed), stage }
 }
 
 fn journal(region: &Region) -> JournalView {

@@ -132,6 +132,13 @@ mod selected {
         SELECTED.store(bug as u32, Ordering::Relaxed);
     }
 
+    /// The bug that was selected.
+    #[must_use]
+    pub fn selected() -> Option<Bug> {
+        let selected = SELECTED.load(Ordering::Relaxed);
+        Bug::ALL.into_iter().find(|&bug| bug as u32 == selected)
+    }
+
     /// Whether `bug` is to be committed here.
     #[inline(always)]
     #[must_use]
@@ -141,7 +148,7 @@ mod selected {
 }
 
 #[cfg(feature = "seeded-bugs")]
-pub use selected::{seeded, select};
+pub use selected::{seeded, select, selected};
 
 /// Whether `bug` is to be committed here: never, in this build.
 #[cfg(not(feature = "seeded-bugs"))]
@@ -149,4 +156,11 @@ pub use selected::{seeded, select};
 #[must_use]
 pub const fn seeded(_bug: Bug) -> bool {
     false
+}
+
+/// The bug that was selected: none, in this build.
+#[cfg(not(feature = "seeded-bugs"))]
+#[must_use]
+pub const fn selected() -> Option<Bug> {
+    None
 }
