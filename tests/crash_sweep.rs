@@ -14,7 +14,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use rstest::rstest;
-use serial_test::file_serial;
+use serial_test::serial;
 use sweeping::{Jobs, sweep, sweep_cipher, sweep_sample, sweep_some};
 
 /// Some sizes for each family, so that the last steps of a run differ.
@@ -154,9 +154,9 @@ fn running_through_what_cannot_change_the_segment_changes_nothing() {
     }
 }
 
-// Tests that want every core for seconds take turns, also between nextest's processes.
+// Tests that want every core for seconds take turns; between nextest's processes its group does that.
 #[test]
-#[file_serial(every_core)]
+#[serial(every_core)]
 fn a_secondary_that_dies_while_it_recovers_is_recovered() {
     let scenario = ["--jobs", "1", "--lanes", "2", "--size", "16", "--flush", "0", "--real", "0"];
     let report = sweep_some(&[&scenario[..], &["--depth", "2", "--sample", "24"]].concat());

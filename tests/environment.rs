@@ -14,6 +14,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::program;
+use fixtures::scenario::{CrashPoint, Scenario};
+use fixtures::supervisor::Launch;
 use mbmgr::{Config, LAYOUT_HASH, Manager, Options};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
@@ -244,4 +246,31 @@ fn segment_of_another_version_is_named_as_such() {
     named.file().write_all_at(&7_u32.to_le_bytes(), 8).unwrap();
     let says = ["segment layout version 7, but this build speaks", "use equal builds"];
     refused(&["inspect", named.0.as_str()], || Ok(()), &says);
+}
+
+/// A standby that cannot even start is no reason to wait for the limit of its primary: that waits for it.
+#[test]
+fn a_standby_that_fails_ends_the_run_at_once() {
+    let folder = std::env::temp_dir().join(format!("takeover-launch-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let script = folder.join("takeover");
+    let text = format!(
+        "#!/bin/sh\n[ \"$2\" = secondary ] && {{ echo cannot stand by >&2; exit 9; }}\nexec {} \"$@\"\n",
+        program!("takeover").display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let scenario = Scenario {
+        crash: CrashPoint::AfterSubmit(Scenario::default().jobs),
+        ..Scenario::default()
+    };
+    let launch = Launch { program: script, label: "launch".to_owned() };
+    let began = std::time::Instant::now();
+    let report = fixtures::supervisor::run(&scenario, &launch).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(!report.passed(), "{report}");
+    let said = report.findings.join("\n");
+    assert!(said.contains("the secondary said: cannot stand by"), "{said}");
+    assert!(said.contains("the secondary ended with exit 9"), "{said}");
+    assert!(began.elapsed() < fixtures::roles::LIMIT / 3, "{:?}", began.elapsed());
 }

@@ -124,12 +124,12 @@ fn closure<'a>(
 fn shared_crypto(text: &str) -> Vec<&str> {
     let packages = locked(text);
     let cut = [
-        ("fixtures", "mbmgr"),
-        ("fixtures", "shmem"),
+        ("takeover-fixtures", "mbmgr"),
+        ("takeover-fixtures", "takeover-shmem"),
         // `addr2line`, which names the lines of source in reports, unpacks debug sections with it.
         ("flate2", "crc32fast"),
     ];
-    let judge = closure(&packages, "fixtures", &cut);
+    let judge = closure(&packages, "takeover-fixtures", &cut);
     let judged = closure(&packages, "mbmgr", &[]);
     judge.intersection(&judged).copied().filter(|name| CRYPTO.contains(name)).collect()
 }
@@ -145,10 +145,10 @@ fn the_oracle_shares_no_crypto_with_the_manager() {
     assert_eq!(shared_crypto(&text), Vec::<&str>::new(), "a crate would judge itself");
     // The test sees what it looks for: each of these as a dependency of fixtures.
     for name in ["sha2", "crc32fast", "aes"] {
-        let (before, after) = text.split_once("name = \"fixtures\"").unwrap();
+        let (before, after) = text.split_once("name = \"takeover-fixtures\"").unwrap();
         let list = format!("dependencies = [\n \"{name}\",");
         let after = after.replacen("dependencies = [", &list, 1);
-        let with_it = format!("{before}name = \"fixtures\"{after}");
+        let with_it = format!("{before}name = \"takeover-fixtures\"{after}");
         assert!(shared_crypto(&with_it).contains(&name), "{name} is not seen");
     }
 }

@@ -4,11 +4,11 @@
 mod answer;
 mod common;
 
-use serial_test::file_serial;
+use serial_test::serial;
 
-// Tests that want every core for seconds take turns, also between nextest's processes.
+// Tests that want every core for seconds take turns; between nextest's processes its group does that.
 #[test]
-#[file_serial(every_core)]
+#[serial(every_core)]
 fn short_soak_loses_nothing() {
     let args = ["soak", "--seconds", "2", "--seed", "7", "--longest-reign", "4000", "--json"];
     let (code, out, said) = common::run(common::program!("takeover"), &args);
