@@ -372,11 +372,19 @@ fn runs_fully(label: &str) -> bool {
         && leftovers::processes(label).unwrap().iter().filter(|p| p.contains(" role ")).count() == 2
 }
 
+fn until_it_runs(supervisor: &mut std::process::Child, label: &str) {
+    wait_until("the run", || {
+        let ended = supervisor.try_wait().unwrap();
+        assert!(ended.is_none(), "the run came to an end of its own: {ended:?}");
+        runs_fully(label)
+    });
+}
+
 #[test]
 fn an_interrupted_run_leaves_nothing() {
     let label = forked::label().unwrap();
     let mut supervisor = long_run(&label);
-    wait_until("the run", || runs_fully(&label));
+    until_it_runs(&mut supervisor, &label);
     let kill = Command::new("kill").args(["-INT", &supervisor.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(supervisor.wait().unwrap().code(), Some(130));
@@ -388,7 +396,7 @@ fn an_interrupted_run_leaves_nothing() {
 fn roles_die_with_a_supervisor_that_is_killed() {
     let label = forked::label().unwrap();
     let mut supervisor = long_run(&label);
-    wait_until("the run", || runs_fully(&label));
+    until_it_runs(&mut supervisor, &label);
     supervisor.kill().unwrap();
     assert_eq!(supervisor.wait().unwrap().signal(), Some(9));
     wait_until("the roles' end", || leftovers::processes(&label).unwrap().is_empty());

@@ -135,36 +135,40 @@ impl Drop for Named {
     }
 }
 
+/// Gives this process shared memory of its own, with these options.
+fn shared_memory(options: &std::ffi::CStr) -> io::Result<()> {
+    let (root, nothing) = (libc::MS_REC | libc::MS_PRIVATE, std::ptr::null());
+    // SAFETY: names and options are C strings that outlive the calls.
+    let done = unsafe {
+        libc::unshare(libc::CLONE_NEWNS)
+            | libc::mount(c"none".as_ptr(), c"/".as_ptr(), nothing, root, nothing.cast())
+            | libc::mount(
+                c"tmpfs".as_ptr(),
+                c"/dev/shm".as_ptr(),
+                c"tmpfs".as_ptr(),
+                0,
+                options.as_ptr().cast(),
+            )
+    };
+    nix::errno::Errno::result(done)?;
+    Ok(())
+}
+
 #[test]
 fn full_shared_memory_is_an_error_and_no_bus_error() {
     if !nix::unistd::geteuid().is_root() {
         // Only root may have a file system of its own; the limit below is met by everybody.
         return;
     }
-    let full = || {
-        // SAFETY: names and options are constants of the C kind.
-        let done = unsafe {
-            let root = libc::MS_REC | libc::MS_PRIVATE;
-            libc::unshare(libc::CLONE_NEWNS)
-                | libc::mount(
-                    c"none".as_ptr(),
-                    c"/".as_ptr(),
-                    std::ptr::null(),
-                    root,
-                    std::ptr::null(),
-                )
-                | libc::mount(
-                    c"tmpfs".as_ptr(),
-                    c"/dev/shm".as_ptr(),
-                    c"tmpfs".as_ptr(),
-                    0,
-                    c"size=16k".as_ptr().cast(),
-                )
-        };
-        nix::errno::Errno::result(done)?;
-        Ok(())
-    };
-    refused(&["run", "--jobs", "4"], full, &["reserving memory", "No space left on device"]);
+    let says = ["reserving memory", "No space left on device"];
+    refused(&["run", "--jobs", "4"], || shared_memory(c"size=16k"), &says);
+    // INFO fits and DATA does not: the primary ends, and nobody waits for what it was to do.
+    let began = std::time::Instant::now();
+    for crash in ["after-us:40", "after-submit:3"] {
+        let room = || shared_memory(c"size=64k");
+        refused(&["run", "--jobs", "4", "--crash", crash], room, &says);
+    }
+    assert!(began.elapsed() < fixtures::roles::LIMIT / 3, "{:?}", began.elapsed());
 }
 
 #[test]
@@ -191,8 +195,6 @@ fn sweep_without_ptrace_says_what_to_allow() {
     refused(&sweep, no_ptrace, &["cannot be traced: allow ptrace"]);
 }
 
-/// Nothing here asks for huge pages. What is asked of the kernel beyond a mapping is advice: pages at
-/// once, and not in core dumps. Where it is refused, pages come when they are touched.
 /// Where the library is that judges, there is one that is none.
 #[test]
 fn absent_openssl_is_an_error_before_anything_is_forked() {
@@ -221,6 +223,8 @@ fn absent_openssl_is_an_error_before_anything_is_forked() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Nothing here asks for huge pages. What is asked of the kernel beyond a mapping is advice: pages at
+/// once, and not in core dumps. Where it is refused, pages come when they are touched.
 #[test]
 fn advice_that_the_system_does_not_know_is_done_without() {
     for advice in [libc::MADV_POPULATE_WRITE, libc::MADV_HUGEPAGE, libc::MADV_DONTDUMP] {
