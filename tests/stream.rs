@@ -51,14 +51,10 @@ fn bytes(len: usize) -> Vec<u8> {
 /// Runs a file through; returns the report.
 fn through(input: &Path, output: &Path, cipher: &str, more: &[&str]) -> serde_json::Value {
     let label = forked::label().unwrap();
-    let digits = match cipher {
-        _ if cipher.contains("128") => 32,
-        _ if cipher.contains("192") => 48,
-        _ => 64,
-    };
+    let (_, key, iv) = of_openssl(cipher);
     let mut args = vec!["run", "--json", "--label", &label, "--cipher", cipher];
-    if cipher.starts_with("aes") {
-        args.extend(["--key", &KEY[..digits], "--iv", IV]);
+    if ["aes", "sm4", "3des"].iter().any(|family| cipher.starts_with(family)) {
+        args.extend(["--key", key, "--iv", iv]);
     }
     args.extend(["--input", input.to_str().unwrap(), "--output", output.to_str().unwrap()]);
     args.extend(more);
@@ -68,11 +64,21 @@ fn through(input: &Path, output: &Path, cipher: &str, more: &[&str]) -> serde_js
     answer::result_of("run", &stdout)
 }
 
+/// A cipher as openssl calls it, and a key and an IV of its lengths.
+fn of_openssl(cipher: &str) -> (&str, &'static str, &'static str) {
+    match cipher {
+        "3des-cbc" => ("des-ede3-cbc", &KEY[..48], &IV[..16]),
+        _ if cipher.contains("128") || cipher.starts_with("sm4") => (cipher, &KEY[..32], IV),
+        _ if cipher.contains("192") => (cipher, &KEY[..48], IV),
+        _ => (cipher, KEY, IV),
+    }
+}
+
 /// What `openssl enc` gives for a file.
 fn openssl(cipher: &str, file: &Path) -> Vec<u8> {
-    let digits = if cipher.contains("128") { 32 } else { 64 };
+    let (name, key, iv) = of_openssl(cipher);
     let mut command = Command::new("openssl");
-    command.args(["enc", &format!("-{cipher}"), "-K", &KEY[..digits], "-iv", IV, "-in"]);
+    command.args(["enc", &format!("-{name}"), "-K", key, "-iv", iv, "-in"]);
     command.arg(file).stdin(Stdio::null());
     let output = command.output().unwrap_or_else(|error| {
         panic!(
@@ -91,6 +97,28 @@ fn the_output_is_what_openssl_gives_for_the_file(
     cipher: &str,
     #[values(0, 5, 4095, 4096, 20_480, 4096 * 20 + 16, 1 << 20)] len: usize,
 ) {
+    is_that_of_openssl(cipher, len);
+}
+
+/// The other keys, and the other ciphers that openssl has.
+#[rstest]
+fn the_output_is_that_of_openssl_for_every_cipher(
+    #[values(
+        "aes-192-cbc",
+        "aes-192-ctr",
+        "aes-192-cfb",
+        "aes-256-cfb",
+        "sm4-cbc",
+        "sm4-ctr",
+        "3des-cbc"
+    )]
+    cipher: &str,
+    #[values(20_485, 1 << 20)] len: usize,
+) {
+    is_that_of_openssl(cipher, len);
+}
+
+fn is_that_of_openssl(cipher: &str, len: usize) {
     let folder = Folder::new();
     let source = bytes(len);
     let input = folder.file("in", &source);
@@ -118,7 +146,7 @@ fn the_output_is_what_openssl_gives_for_the_file(
 /// record may be anything.
 #[rstest]
 fn decryption_gives_the_file_back(
-    #[values("aes-128-cbc", "aes-192-cbc", "aes-192-ctr", "aes-256-cfb")] cipher: &str,
+    #[values("aes-128-cbc", "aes-192-cbc", "aes-192-ctr", "aes-256-cfb", "3des-cbc")] cipher: &str,
     #[values(1, 15, 16, 511, 512, 513, 1024, 1040, 512 * 33, 20_000)] len: usize,
 ) {
     let folder = Folder::new();
