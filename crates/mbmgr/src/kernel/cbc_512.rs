@@ -24,7 +24,7 @@ pub(super) fn step(lanes: &[Lane]) -> usize {
 
 /// Whether a full set of lanes works in one set of the L1 cache.
 fn is_crowded(lanes: &[Lane]) -> bool {
-    let Some(lanes) = lanes.first_chunk::<MAX_LANES>() else { return false };
+    let Ok(lanes) = <&[Lane; MAX_LANES]>::try_from(lanes) else { return false };
     let first = lanes[0].src.addr() & SET;
     lanes.iter().filter(|lane| lane.src.addr() & SET == first).count() > WAYS
 }

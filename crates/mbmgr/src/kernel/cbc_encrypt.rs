@@ -36,7 +36,7 @@ pub(super) unsafe fn body<
 ) {
     const { assert!(LANES <= MAX_LANES && LOW + HIGH == LANES.div_ceil(V::BLOCKS)) };
     let count = lanes.len();
-    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { wrong_lanes(count) };
+    let Ok(lanes) = <&mut [Lane; LANES]>::try_from(lanes) else { wrong_lanes(count) };
     let src: [*const u8; LANES] = array::from_fn(|lane| lanes[lane].src);
     let dst: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].dst);
     let chains: [*mut u8; LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());

@@ -82,7 +82,7 @@ pub(super) unsafe fn body<V: PairVector, K: RoundKeys<V>>(
 ) {
     const { assert!(V::BLOCKS == ROWS) };
     let count = lanes.len();
-    let Some(lanes) = lanes.first_chunk_mut::<MAX_LANES>() else { wrong_lanes(count) };
+    let Ok(lanes) = <&mut [Lane; MAX_LANES]>::try_from(lanes) else { wrong_lanes(count) };
     let chains: [*mut u8; MAX_LANES] = array::from_fn(|lane| lanes[lane].chain.as_mut_ptr());
     let sources = chains.map(|chain| chain.cast_const());
     // SAFETY: the caller's duties; offsets stay below `len`, which is a multiple of a block.
