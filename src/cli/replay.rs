@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use fixtures::preflight;
 use fixtures::replay::Point;
 use fixtures::sweep::{self, Explanation, Options};
 use fixtures::verdict::Verdict;
@@ -37,6 +38,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Outcome> {
         Err(error) => return Ok(Outcome::Usage(format!("{error:#}"))),
     };
     sweep::fix_addresses().context("cannot start again with fixed addresses")?;
+    preflight::tracing()?;
     let procedure = match procedure(&point.subject, &point.scenario, point.window)? {
         Ok(procedure) => procedure,
         Err(usage) => return Ok(Outcome::Usage(usage)),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use comfy_table::{Cell, Table, presets};
+use fixtures::preflight;
+use fixtures::roles::primary::data_len;
 use fixtures::scenario::Scenario;
 use fixtures::sweep::{self, Case, Options, Procedure, Report, Tick, Window};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -89,6 +91,10 @@ pub(super) fn run(args: &SweepArgs) -> Result<Outcome> {
         return Ok(Outcome::Usage(format!("{error:#}")));
     }
     sweep::fix_addresses().context("cannot start again with fixed addresses")?;
+    preflight::tracing()?;
+    if args.real > 0 {
+        preflight::shared_memory(data_len(&scenario))?;
+    }
     #[cfg(feature = "seeded-bugs")]
     if let Some(bug) = args.bug {
         shmem::seeded::select(bug);

@@ -78,6 +78,12 @@ impl Segment {
         Segment::initialise(file, None, options)
     }
 
+    /// Bytes that named segments may still take on this system; `None` where nothing but memory limits
+    /// them. Anonymous segments take none of it.
+    pub fn room_for_named() -> Result<Option<u64>> {
+        sys::free_named().map_err(|e| Error::system("looking for room for segments", e))
+    }
+
     /// Opens a named segment.
     pub fn open_named(
         name: &SegmentName,

@@ -17,6 +17,7 @@ use nix::sys::mman::{
 };
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
+use nix::sys::statvfs::statvfs;
 
 use crate::placement::MapRequest;
 
@@ -45,6 +46,13 @@ pub(crate) fn unlink_named(name: &str) -> io::Result<()> {
 
 fn slashed(name: &str) -> String {
     format!("/{name}")
+}
+
+/// Bytes that are left for named memory; `None` where its file system has no limit of its own.
+pub(crate) fn free_named() -> io::Result<Option<u64>> {
+    let system = statvfs(NAMES)?;
+    let is_limited = system.blocks() > 0;
+    Ok(is_limited.then(|| system.blocks_available().saturating_mul(system.fragment_size())))
 }
 
 /// Every name of shared memory on this system, ours or not.

@@ -18,9 +18,9 @@ mod linux_slice;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    FixedMapping, create_anonymous, create_named, keep_out_of_core_dumps, map_fixed, occupant,
-    open_named, page_size, placement_address, random_u64, segment_names, set_len_and_reserve,
-    unlink_named,
+    FixedMapping, create_anonymous, create_named, free_named, keep_out_of_core_dumps, map_fixed,
+    occupant, open_named, page_size, placement_address, random_u64, segment_names,
+    set_len_and_reserve, unlink_named,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use linux_death::{await_last_stores, let_others_await_us, prove_alive};
