@@ -196,7 +196,7 @@ fn every_state_of_empty_messages_recovers(
 /// More jobs than the ring has slots: each slot is used again, by a job of another length.
 #[rstest]
 fn slots_are_used_again(#[values("aes-128-cbc", "aes-256-ctr", "hmac-sha256")] cipher: &str) {
-    let more = ["--ring", "4", "--jobs", "9", "--size", "16-80", "--lanes", "2", "--real", "0"];
+    let more = ["--ring", "4", "--jobs", "9", "--size", "16-272", "--lanes", "2", "--real", "0"];
     sweep(&[&["--cipher", cipher], &more[..]].concat());
 }
 

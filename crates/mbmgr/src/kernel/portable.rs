@@ -10,6 +10,7 @@ use aes::{Aes128, Aes192, Aes256, Block};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 use sha2::block_api::{compress256, compress512};
+use shmem::seeded::{Bug, seeded};
 use zeroize::Zeroize;
 
 use super::{BLOCK, GcmKey, GcmRun, Lane, LaneKeys, MAX_LANES, Schedule, WIDE_STEP, wrong_lanes};
@@ -143,6 +144,9 @@ unsafe fn encrypt_lanes(
     for (k, offset) in (0..len).step_by(BLOCK).enumerate() {
         if let Some(log) = log {
             let slot = log.slot(k as u64);
+            if seeded(Bug::LogAfterCommit) {
+                log.commit(k as u64);
+            }
             for (i, lane) in lanes.iter().enumerate() {
                 // SAFETY: `offset < len`, so the block is readable; the slot holds 16 lanes'
                 // blocks.
@@ -151,7 +155,9 @@ unsafe fn encrypt_lanes(
                     ptr::copy_nonoverlapping(input, slot.add(i * BLOCK), BLOCK);
                 }
             }
-            log.commit(k as u64);
+            if !seeded(Bug::FenceRemoved) {
+                log.commit(k as u64);
+            }
         }
         for (lane, cipher) in lanes.iter_mut().zip(&ciphers) {
             // SAFETY: `offset < len`, so the block is readable.
@@ -159,6 +165,11 @@ unsafe fn encrypt_lanes(
             block(cipher, &mut lane.chain, &input);
             // SAFETY: `offset < len`, so the block is writable.
             unsafe { lane.dst.add(offset).cast::<[u8; BLOCK]>().write(lane.chain) };
+        }
+        if let Some(log) = log
+            && seeded(Bug::FenceRemoved)
+        {
+            log.commit(k as u64);
         }
     }
 }
@@ -197,7 +208,9 @@ pub(super) unsafe fn cbc_decrypt(
             // block.
             unsafe {
                 ptr::copy_nonoverlapping(src.add(start), slot, end - start);
-                ptr::copy_nonoverlapping(chain.as_ptr(), slot.add(LOG_CHAIN), BLOCK);
+                if !seeded(Bug::ChainNotLogged) {
+                    ptr::copy_nonoverlapping(chain.as_ptr(), slot.add(LOG_CHAIN), BLOCK);
+                }
             }
             log.commit(k as u64);
         }
