@@ -217,12 +217,14 @@ fn segment_of_somebody_else_is_refused_by_name() {
 }
 
 #[test]
-fn sweep_without_ptrace_says_what_to_allow() {
-    let no_ptrace = forbid(libc::SYS_ptrace, None, libc::EPERM);
-    let sweep = ["sweep", "--jobs", "1", "--size", "16", "--lanes", "1", "--sample", "5"];
+fn sweep_and_replay_without_ptrace_say_what_to_allow() {
+    let scenario = Scenario { jobs: 1, ..Scenario::default() };
+    let token = format!("{scenario}@0");
     // Asked before the scenario is prepared, and so not told by a sweep that has begun.
     let says = ["sweeps and replays step a process", "cannot be traced: allow ptrace"];
-    refused(&sweep, no_ptrace, &says);
+    for args in [&["sweep", "--jobs", "1", "--sample", "5"][..], &["replay", &token]] {
+        refused(args, forbid(libc::SYS_ptrace, None, libc::EPERM), &says);
+    }
 }
 
 /// Where the library is that judges, there is one that is none.
